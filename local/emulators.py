@@ -1,7 +1,7 @@
-"""Cloud Storage, Pub/Sub and Firestore on this machine: find them, start them, say what is missing.
+"""Cloud Storage, Pub/Sub and Firestore on this machine: found and started, or what is missing.
 
-The two emulators are Google's own, Java archives that come with the Google Cloud CLI. They are started
-with `java` directly: SIGTERM to a `gcloud emulators` command leaves its JVM running.
+The two emulators are Google's own, Java archives that come with the Google Cloud CLI. They are
+started with `java` directly: SIGTERM to a `gcloud emulators` command leaves its JVM running.
 """
 
 import contextlib

@@ -1,8 +1,9 @@
 """Ends process groups once the process that started them is gone, however it went.
 
-Run as a script with a pipe on standard input: "+ID" registers a group, "-ID" forgets it, and the end
-of the pipe, which the kernel gives even after SIGKILL, means that the parent is dead. Unlike Linux's
-PR_SET_PDEATHSIG this works on macOS too, and does not fire when only the starting thread ends.
+Run as a script with a pipe on standard input: "+ID" registers a group, "-ID" forgets it, and the
+end of the pipe, which the kernel gives even after SIGKILL, means that the parent is dead. Unlike
+Linux's PR_SET_PDEATHSIG this works on macOS too, and does not fire when only the thread ends that
+had started the process.
 """
 
 import os

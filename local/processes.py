@@ -90,7 +90,7 @@ def free_port() -> int:
 
 def log_folder() -> Path:
     """Give this process's temporary folder for logs; removed at exit unless something failed."""
-    global _logs  # noqa: PLW0603
+    global _logs
     if _logs is None:
         _logs = Path(tempfile.mkdtemp(prefix="describer-"))
         atexit.register(_remove_logs)
@@ -99,7 +99,7 @@ def log_folder() -> Path:
 
 def keep_logs() -> Path:
     """Keep the log folder after the end of this process, and give its path."""
-    global _keep  # noqa: PLW0603
+    global _keep
     _keep = True
     return log_folder()
 
@@ -209,7 +209,7 @@ def _remove_logs() -> None:
 
 
 def _guard_note(sign: str, group: int) -> None:
-    global _guard  # noqa: PLW0603
+    global _guard
     with _guard_lock:
         if _guard is None or _guard.poll() is not None:
             script = str(Path(__file__).with_name("guard.py"))
@@ -218,9 +218,16 @@ def _guard_note(sign: str, group: int) -> None:
                 stdin=subprocess.PIPE,
                 start_new_session=True,
             )
+            atexit.register(_end_guard, _guard)
         assert _guard.stdin is not None
         _guard.stdin.write(f"{sign}{group}\n".encode())
         _guard.stdin.flush()
+
+
+def _end_guard(guard: subprocess.Popen[bytes]) -> None:
+    assert guard.stdin is not None
+    guard.stdin.close()
+    guard.wait()
 
 
 # A proxy named in the environment is not for loopback.
