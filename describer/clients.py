@@ -1,0 +1,134 @@
+"""Builds, once per instance, what the pipeline works with; and ties it to the process's end.
+
+Nothing here runs at import: the framework imports the function in its master process and forks
+afterwards, and neither channels nor event loops survive that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+import google.auth
+import httpx2
+import openai
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import firestore
+
+from describer.errors import TokenError
+from describer.firestore import FirestoreStore
+from describer.image import Images
+from describer.logs import Log
+from describer.model import Model, OpenAIModel, vertex_base_url
+from describer.pipeline import Answer, Pipeline
+from describer.settings import Settings
+from describer.token import SCOPE, AccessToken
+
+_CONNECT_SECONDS = 10.0
+
+
+class Instance:
+    """The pipeline of this process, built with the first event and shared by all deliveries."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pipeline: Pipeline | None = None
+        self._building = asyncio.Lock()
+
+    async def deliver(self, attributes: Mapping[str, Any], payload: object) -> Answer:
+        """Handle one delivery; see `Pipeline.deliver`."""
+        try:
+            pipeline = self._pipeline or await self._build()
+        except TokenError as exc:
+            answer = Answer(503, exc.outcome, str(exc))
+            fields = {"outcome": answer.outcome, "status": 503, "cause": answer.message}
+            project = self._settings.google_cloud_project
+            Log(self._settings.log_level, project).write("WARNING", "delivery", fields)
+            return answer
+        return await pipeline.deliver(attributes, payload)
+
+    async def _build(self) -> Pipeline:
+        async with self._building:
+            if self._pipeline is None:
+                built = await asyncio.to_thread(build_pipeline, self._settings)
+                _shut_down_on_sigterm(built)
+                self._pipeline = built
+            return self._pipeline
+
+
+def build_pipeline(settings: Settings) -> Pipeline:
+    """Build the pipeline over Firestore and the model that the settings name. May block.
+
+    Raises:
+        TokenError: no credentials, or no project to be found.
+    """
+    try:
+        store = firestore.AsyncClient(
+            project=settings.google_cloud_project, database=settings.firestore_database
+        )
+        model = build_model(settings)
+    except (GoogleAuthError, OSError) as exc:
+        raise TokenError(f"no credentials: {type(exc).__name__}: {str(exc)[:300]}") from exc
+    return Pipeline(
+        settings,
+        FirestoreStore(store, settings.firestore_collection),
+        model,
+        Images(settings, lambda: connect_storage(settings)),
+    )
+
+
+def build_model(settings: Settings) -> Model:
+    """Build the client of Vertex AI, or of the server at OPENAI_BASE_URL. May block.
+
+    Raises:
+        TokenError: Vertex AI is meant, and no project can be found.
+        GoogleAuthError: Vertex AI is meant, and there are no credentials.
+    """
+    timeout = httpx2.Timeout(settings.chunk_timeout_seconds, connect=_CONNECT_SECONDS)
+    if settings.openai_base_url is not None:
+        client = openai.AsyncOpenAI(
+            base_url=settings.openai_base_url,
+            # Servers of one's own often ask for no key, but the client insists on one.
+            api_key=settings.openai_api_key or "none",
+            timeout=timeout,
+            max_retries=0,
+        )
+        return OpenAIModel(client)
+    credentials, found = google.auth.default(scopes=[SCOPE])
+    project = settings.google_cloud_project or found
+    if not project:
+        raise TokenError("no project: set GOOGLE_CLOUD_PROJECT")
+    token = AccessToken(credentials)
+    client = openai.AsyncOpenAI(
+        base_url=vertex_base_url(project, settings.model_location),
+        api_key=token,
+        timeout=timeout,
+        max_retries=0,
+    )
+    return OpenAIModel(client, token)
+
+
+def connect_storage(settings: Settings) -> Any:
+    """Build the Cloud Storage client. May block."""
+    from google.cloud import storage
+
+    return storage.Client(project=settings.google_cloud_project)
+
+
+def _shut_down_on_sigterm(pipeline: Pipeline) -> None:
+    """Have SIGTERM stop the work first, then do what the server set up for it."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(pipeline.shut_down)
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)

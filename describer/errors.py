@@ -1,0 +1,220 @@
+"""Every way a delivery can fail, and what follows from it.
+
+DescriberError
+├── SettingsError               the deployment is wrong; the function does not start
+├── MalformedEventError         400; nothing to record
+├── PermanentError              recorded as ERRORED with `outcome`; 2xx
+│   ├── UnsupportedImageError       unsupported
+│   ├── ImageTooLargeError          too_large
+│   ├── UnreadableImageError        unreadable
+│   ├── ObjectGoneError             gone
+│   ├── ModelRejectedError          rejected
+│   ├── BlockedError                blocked
+│   ├── EmptyDescriptionError       empty
+│   └── GaveUpError                 gave_up
+└── TransientError              lease freed if it is ours; 503, delivered again
+    ├── LeaseHeldError              another delivery is at work on this generation
+    ├── LeaseLostError              another delivery took the record over
+    ├── ShuttingDownError           the instance got SIGTERM
+    ├── StoreError                  Firestore did not answer, or answered badly
+    │   ├── RecordExistsError           precondition of create()
+    │   └── VersionConflictError        precondition of update()
+    ├── BucketError                 Cloud Storage did not answer, or refused
+    ├── TokenError                  no access token
+    └── ModelError                  the model did not answer, or not to the end
+        ├── ModelBusyError              408, 409, 425, 429, 499, 5xx
+        ├── ModelAccessError            401, 402, 403, 404, 410: a matter of configuration
+        ├── ModelUnreachableError       no connection
+        ├── ModelTimeoutError           silence, or a stream longer than allowed
+        └── StreamBrokenError           the stream was cut or made no sense
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the model counted them. What is paid for as output is total - prompt.
+
+    Thinking is counted in the total only, not in the completion.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class DescriberError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class SettingsError(DescriberError):
+    """One or more settings are wrong. The message lists them all."""
+
+
+class MalformedEventError(DescriberError):
+    """The request is not an object event. No redelivery can change that."""
+
+
+class PermanentError(DescriberError):
+    """No redelivery will change the outcome, so it is recorded and acknowledged.
+
+    Attributes:
+        outcome: the word for it in the record.
+        finish_reason: how the stream ended, where there was one.
+        usage: what was paid for, where the model said.
+    """
+
+    outcome: ClassVar[str]
+
+    def __init__(
+        self, message: str, *, finish_reason: str | None = None, usage: Usage | None = None
+    ) -> None:
+        super().__init__(message)
+        self.finish_reason = finish_reason
+        self.usage = usage
+
+
+class UnsupportedImageError(PermanentError):
+    """An image in a format that the model does not take. Convert it before the upload."""
+
+    outcome = "unsupported"
+
+
+class ImageTooLargeError(PermanentError):
+    """More bytes than may be sent. Upload a smaller rendition or raise the limit it names."""
+
+    outcome = "too_large"
+
+
+class UnreadableImageError(PermanentError):
+    """Said to be an image, but its bytes are not. Look at what the uploader sent."""
+
+    outcome = "unreadable"
+
+
+class ObjectGoneError(PermanentError):
+    """The generation was deleted or overwritten before it was read."""
+
+    outcome = "gone"
+
+
+class ModelRejectedError(PermanentError):
+    """The model refused the request for good. Its own words are in the message."""
+
+    outcome = "rejected"
+
+
+class BlockedError(PermanentError):
+    """The safety filter refused the image or the text. Any text that came is dropped."""
+
+    outcome = "blocked"
+
+
+class EmptyDescriptionError(PermanentError):
+    """The model ended well and wrote nothing, or spent all its tokens on thinking."""
+
+    outcome = "empty"
+
+
+class GaveUpError(PermanentError):
+    """Attempts or age ran out. The message keeps the last cause."""
+
+    outcome = "gave_up"
+
+
+class TransientError(DescriberError):
+    """May work later: the delivery answers 503 and comes again.
+
+    Attributes:
+        http_status: what the other side answered, where it answered.
+        retry_after_seconds: what the other side asked for, where it did.
+        worth_another_try: whether trying again within this delivery makes sense and is free.
+    """
+
+    outcome: ClassVar[str] = "retry"
+    worth_another_try: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.retry_after_seconds = retry_after_seconds
+
+
+class LeaseHeldError(TransientError):
+    """Another delivery holds a live lease on this generation. Normal with at-least-once."""
+
+    outcome = "lease_held"
+
+
+class LeaseLostError(TransientError):
+    """Another writer took the record: a newer generation, or a delivery after our lease ended.
+
+    Attributes:
+        superseded: a newer generation has it, so that this delivery has nothing left to do.
+    """
+
+    outcome = "lease_lost"
+
+    def __init__(self, message: str, *, superseded: bool) -> None:
+        super().__init__(message)
+        self.superseded = superseded
+
+
+class ShuttingDownError(TransientError):
+    """The platform is stopping this instance; another one will take the redelivery."""
+
+
+class StoreError(TransientError):
+    """Firestore is unavailable, too slow, contended or refuses this identity."""
+
+
+class RecordExistsError(StoreError):
+    """`create` found a record."""
+
+
+class VersionConflictError(StoreError):
+    """`update` found another version of the record than the one it was given, or none."""
+
+
+class BucketError(TransientError):
+    """Cloud Storage is unavailable, or the run account may not read the bucket."""
+
+
+class TokenError(TransientError):
+    """No access token: look at the run account and the metadata server."""
+
+
+class ModelError(TransientError):
+    """The model did not answer, or did not finish."""
+
+
+class ModelBusyError(ModelError):
+    """The model is overloaded, out of quota or failing. Nothing was generated, nothing paid."""
+
+    worth_another_try = True
+
+
+class ModelAccessError(ModelError):
+    """The model refuses this identity, or is not there. Check roles, MODEL, MODEL_LOCATION."""
+
+
+class ModelUnreachableError(ModelError):
+    """No connection to the model's server, or it broke before an answer came."""
+
+
+class ModelTimeoutError(ModelError):
+    """Silence over CHUNK_TIMEOUT_SECONDS, or a stream over STREAM_TIMEOUT_SECONDS."""
+
+
+class StreamBrokenError(ModelError):
+    """The stream ended without a finish reason, broke off, or cannot be understood."""

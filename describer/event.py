@@ -1,0 +1,187 @@
+"""A CloudEvent becomes an `Upload`, or a reason to leave it alone. Pure: no network, no clock."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from describer.errors import MalformedEventError
+from describer.settings import Settings
+
+FINALIZED = "google.cloud.storage.object.v1.finalized"
+
+# gcloud and gsutil upload large files in parts that they compose and delete again.
+# Source: https://docs.cloud.google.com/storage/docs/parallel-composite-uploads
+_COMPOSITE_PARTS = re.compile(r"(gcloud|gsutil)/tmp/parallel_composite_uploads/")
+
+# What an uploader sends who does not know. The name, then the bytes, tell more.
+_UNTOLD_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+
+_ALIASES = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+}
+
+_EXTENSIONS = {
+    "avif": "image/avif",
+    "bmp": "image/bmp",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "heif": "image/heif",
+    "jfif": "image/jpeg",
+    "jpe": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "jxl": "image/jxl",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "webp": "image/webp",
+}
+
+# The built-in table alone: the module's functions would read the machine's own files as well.
+_OTHER_TYPES = mimetypes.MimeTypes()
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z")
+_INT64_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One generation of one object, and the delivery that told of it.
+
+    Attributes:
+        content_type: what the uploader declared, folded to lower case; "" if nothing.
+        size: bytes; None if the event did not say.
+        event_time: when the object was finalized; None if the event did not say.
+        trace: W3C trace id, 32 hex digits, where the delivery carries one.
+    """
+
+    bucket: str
+    name: str
+    generation: int
+    content_type: str
+    size: int | None
+    event_id: str
+    event_time: datetime | None = None
+    trace: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """`gs://bucket/name`, as it is: names are not percent-encoded in it."""
+        return f"gs://{self.bucket}/{self.name}"
+
+    def age_seconds(self, now: datetime) -> float:
+        """Seconds since the object was finalized; 0 if unknown or in the future."""
+        if self.event_time is None:
+            return 0.0
+        return max(0.0, (now - self.event_time).total_seconds())
+
+
+def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
+    """Read bucket, name and generation from the event's payload, never from its subject.
+
+    Args:
+        attributes: the CloudEvent's context attributes.
+        payload: the decoded JSON body, a Storage object resource.
+
+    Raises:
+        MalformedEventError: naming the first thing that is missing or impossible.
+
+    Source: https://github.com/googleapis/google-cloudevents/tree/main/proto/google/events/cloud/storage/v1
+    """
+    if not isinstance(payload, Mapping):
+        raise MalformedEventError(f"the body is not a JSON object but {type(payload).__name__}")
+    bucket = _name(payload, "bucket")
+    if not _BUCKET.match(bucket):
+        raise MalformedEventError(f"{bucket[:80]!r} is not a bucket's name")
+    return Upload(
+        bucket=bucket,
+        name=_name(payload, "name"),
+        generation=_integer(payload, "generation", least=1),
+        content_type=_content_type(payload.get("contentType")),
+        size=None if payload.get("size") is None else _integer(payload, "size", least=0),
+        event_id=str(attributes.get("id", ""))[:1024],
+        event_time=_time(attributes.get("time")) or _time(payload.get("timeCreated")),
+        trace=_trace(attributes.get("traceparent")),
+    )
+
+
+def reason_to_skip(event_type: str, upload: Upload, settings: Settings) -> str | None:
+    """Say why this event is acknowledged without a record, or None if it is ours."""
+    name = upload.name
+    checks = (
+        (event_type != FINALIZED, "not a finalize event"),
+        (bool(settings.buckets) and upload.bucket not in settings.buckets, "another bucket"),
+        (name.endswith("/"), "a folder placeholder"),
+        (_COMPOSITE_PARTS.match(name) is not None, "part of a composite upload"),
+        (upload.size == 0, "an empty object"),
+        (bool(settings.name_include) and not settings.name_include.match(name), "not included"),
+        (settings.name_exclude.match(name), "excluded"),
+        (likely_image_type(upload) == "", "not an image"),
+    )
+    return next((reason for holds, reason in checks if holds), None)
+
+
+def likely_image_type(upload: Upload) -> str | None:
+    """Tell the image type from the declared type, else from the name's extension.
+
+    Returns:
+        An `image/...` type; "" if it is something else; None if only the bytes can tell.
+    """
+    declared = _ALIASES.get(upload.content_type, upload.content_type)
+    if declared not in _UNTOLD_TYPES:
+        return declared if declared.startswith("image/") else ""
+    stem, dot, extension = upload.name.rpartition("/")[2].rpartition(".")
+    if not stem or not dot:
+        return None
+    known = _EXTENSIONS.get(extension.lower())
+    if known is None and _OTHER_TYPES.guess_type(f"x.{extension}")[0]:
+        return ""
+    return known
+
+
+def _name(payload: Mapping[str, object], key: str) -> str:
+    value = payload.get(key)
+    if not isinstance(value, str) or not value:
+        raise MalformedEventError(f"the event has no {key}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise MalformedEventError(f"the event's {key} is not valid Unicode") from exc
+    return value
+
+
+def _integer(payload: Mapping[str, object], key: str, *, least: int) -> int:
+    """Read an int64, which JSON carries as a string."""
+    value = payload.get(key)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value, re.ASCII):
+        value = int(value)
+    if type(value) is not int or not least <= value <= _INT64_MAX:
+        raise MalformedEventError(f"the event's {key} is not an int64 of at least {least}")
+    return value
+
+
+def _content_type(value: object) -> str:
+    return value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _trace(value: object) -> str | None:
+    """Take the trace id out of `00-{trace id}-{span id}-{flags}`."""
+    match = re.fullmatch(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-.*", str(value))
+    return match.group(1) if match else None

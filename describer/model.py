@@ -1,0 +1,212 @@
+"""The model port, and the real one behind the OpenAI client.
+
+Every exception of the client, its transport and google-auth is translated here, and only here,
+for what concerns the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+
+from describer.errors import (
+    BlockedError,
+    DescriberError,
+    ModelAccessError,
+    ModelBusyError,
+    ModelRejectedError,
+    ModelTimeoutError,
+    ModelUnreachableError,
+    StreamBrokenError,
+)
+from describer.image import Image
+from describer.prompt import REQUEST, Instructions
+from describer.stream import Chunk, read_chunks, read_error
+
+if TYPE_CHECKING:
+    from describer.token import AccessToken
+
+
+class Model(Protocol):
+    """A model that streams its answer."""
+
+    def stream(
+        self, instructions: Instructions, image: Image
+    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """Ask for a description.
+
+        Entering means that the model has begun (and costs); leaving early hangs up.
+
+        Raises:
+            TransientError, PermanentError: on entering and while iterating.
+        """
+
+
+def vertex_base_url(project: str, location: str) -> str:
+    """Give the OpenAI-compatible endpoint of Vertex AI in a location.
+
+    `global` has no prefix, the multi-regions `us` and `eu` a host of their own kind.
+
+    Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/migrate/openai/examples
+    """
+    if location == "global":
+        host = "aiplatform.googleapis.com"
+    elif location in {"us", "eu"}:
+        host = f"aiplatform.{location}.rep.googleapis.com"
+    else:
+        host = f"{location}-aiplatform.googleapis.com"
+    return f"https://{host}/v1/projects/{project}/locations/{location}/endpoints/openapi"
+
+
+class OpenAIModel:
+    """Any server that speaks OpenAI's Chat Completions, Vertex AI among them."""
+
+    def __init__(self, client: openai.AsyncOpenAI, token: AccessToken | None = None) -> None:
+        """Wrap a client whose own retries are off: one layer owns them, and it is not this one.
+
+        Args:
+            client: with `max_retries=0` and a read time-out of one silence between chunks.
+            token: renewed once when the server answers 401.
+        """
+        self._client = client
+        self._token = token
+        host = urlsplit(str(client.base_url)).hostname or ""
+        # OpenAI's newer models refuse the older name; other servers may not know the newer one.
+        self._limit_name = "max_completion_tokens" if host.endswith("openai.com") else "max_tokens"
+
+    @asynccontextmanager
+    async def stream(
+        self, instructions: Instructions, image: Image
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """See `Model.stream`."""
+        body = self._body(instructions, image)
+        async with AsyncExitStack() as stack:
+            try:
+                response = await stack.enter_async_context(self._request(body))
+            except openai.AuthenticationError as exc:
+                if self._token is None:
+                    raise translate(exc) from exc
+                self._token.refuse()
+                try:
+                    response = await stack.enter_async_context(self._request(body))
+                except openai.OpenAIError as again:
+                    raise translate(again) from again
+            except openai.OpenAIError as exc:
+                raise translate(exc) from exc
+            pieces = await stack.enter_async_context(aclosing(_pieces(response)))
+            yield await stack.enter_async_context(aclosing(read_chunks(pieces, error_for)))
+
+    def _request(self, body: dict[str, Any]) -> Any:
+        return self._client.chat.completions.with_streaming_response.create(**body)
+
+    def _body(self, instructions: Instructions, image: Image) -> dict[str, Any]:
+        # No temperature, penalties or the like: current Gemini ignores or refuses them.
+        return {
+            "model": instructions.model,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            self._limit_name: instructions.max_output_tokens,
+            "messages": [
+                {"role": "system", "content": instructions.system},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image_url", "image_url": {"url": image.url}},
+                        {"type": "text", "text": REQUEST},
+                    ],
+                },
+            ],
+        }
+
+
+async def _pieces(response: Any) -> AsyncGenerator[bytes, None]:
+    try:
+        async for piece in response.iter_bytes():
+            yield piece
+    except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError) as exc:
+        raise translate(exc) from exc
+
+
+def translate(exc: Exception) -> DescriberError:
+    """Turn any error of the client or its transport into one of ours."""
+    if isinstance(exc, openai.APIStatusError):
+        return error_for_response(exc.response)
+    for library_error, ours in TRANSLATIONS:
+        if isinstance(exc, library_error):
+            cause = exc.__cause__ or exc
+            return ours(f"{type(cause).__name__}: {str(cause)[:300]}")
+    return StreamBrokenError(f"{type(exc).__name__}: {str(exc)[:300]}")
+
+
+# The first that fits wins, so the narrower stand first.
+TRANSLATIONS: tuple[tuple[type[Exception], type[DescriberError]], ...] = (
+    (openai.APITimeoutError, ModelTimeoutError),
+    (openai.APIConnectionError, ModelUnreachableError),
+    (openai.APIResponseValidationError, StreamBrokenError),
+    (openai.APIError, StreamBrokenError),
+    (openai.LengthFinishReasonError, StreamBrokenError),
+    (openai.ContentFilterFinishReasonError, BlockedError),
+    (openai.OAuthError, ModelAccessError),
+    (openai.WebSocketConnectionClosedError, ModelUnreachableError),
+    (openai.WebSocketQueueFullError, ModelBusyError),
+    (openai.OpenAIError, ModelAccessError),
+    (httpx2.TimeoutException, ModelTimeoutError),
+    (httpx2.TransportError, StreamBrokenError),
+    (httpx2.HTTPError, StreamBrokenError),
+    (httpx2.StreamError, StreamBrokenError),
+)
+
+
+def error_for_response(response: httpx2.Response) -> DescriberError:
+    """Classify an error answer by its status and by what its body says."""
+    try:
+        content = json.loads(response.content)
+    except (ValueError, RecursionError, httpx2.ResponseNotRead):
+        content = None
+    if isinstance(content, list) and content:
+        content = content[0]
+    error: object = content.get("error", content) if isinstance(content, Mapping) else None
+    message = read_error(error)[1] if error else response.reason_phrase
+    return error_for(response.status_code, message, _retry_after(response))
+
+
+# A fresh project answers 400 until the service agent that reads the bucket exists.
+# Source: https://github.com/GoogleCloudPlatform/generative-ai/issues/1308
+_PROVISIONING = "service agents are being provisioned"
+_BLOCKED_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
+
+
+def error_for(
+    status: int | None, message: str, retry_after_seconds: float | None = None
+) -> DescriberError:
+    """Classify an error by its HTTP status, sent as such or as a code inside a stream.
+
+    Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/reference/models/api-errors
+    """
+    if status is None:
+        return StreamBrokenError(f"the model sent an error: {message}")
+    text = f"the model answered {status}: {message}"
+    if status in {408, 409, 425, 429, 499} or status >= 500:
+        return ModelBusyError(text, http_status=status, retry_after_seconds=retry_after_seconds)
+    if status in {401, 402, 403, 404, 405, 407, 410} or status < 400:
+        return ModelAccessError(text, http_status=status)
+    if _PROVISIONING in message.lower():
+        return ModelBusyError(text, http_status=status, retry_after_seconds=60.0)
+    if any(code in message for code in _BLOCKED_CODES):
+        return BlockedError(text)
+    return ModelRejectedError(text)
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    """Read Retry-After in seconds; the form with a date is not used by model servers."""
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds <= 86_400 else None

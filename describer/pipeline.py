@@ -1,0 +1,289 @@
+"""The one function that takes a delivery from event to record, and turns errors into answers.
+
+described, or an outcome that stands    -> 2xx
+never will work                         -> the record says why, 2xx
+may work later                          -> the lease is freed if it is ours, 503
+not an event                            -> 400
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from describer.claim import Claim, NothingToDo, claim
+from describer.describe import Accumulator, Description, describe
+from describer.errors import (
+    DescriberError,
+    LeaseHeldError,
+    LeaseLostError,
+    MalformedEventError,
+    ModelAccessError,
+    ModelRejectedError,
+    ModelTimeoutError,
+    ObjectGoneError,
+    PermanentError,
+    ShuttingDownError,
+    StoreError,
+    TransientError,
+    Usage,
+)
+from describer.event import Upload, read_upload, reason_to_skip
+from describer.image import Image, Images
+from describer.logs import Log, Severity
+from describer.model import Model
+from describer.progress import Progress
+from describer.prompt import instructions_for
+from describer.settings import Settings
+from describer.store import Store
+
+# Of the ten seconds that the platform leaves between SIGTERM and the end.
+_RELEASE_SECONDS_AT_SHUTDOWN = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a delivery is answered.
+
+    Attributes:
+        status: 200, 400 or 503, as HTTP.
+        outcome: the word for it in the log.
+    """
+
+    status: int
+    outcome: str
+    message: str = ""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What is known of one delivery so far; in the end, its log line."""
+
+    owner: str
+    started: float
+    upload: Upload | None = None
+    attempt: int | None = None
+    model: str | None = None
+    first_text: float | None = None
+    usage: Usage | None = None
+    error: Exception | None = None
+
+
+class Pipeline:
+    """Holds what is built once per instance; `deliver` may run any number of times at once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        model: Model,
+        images: Images,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._model = model
+        self._images = images
+        self._now = now
+        self._log = Log(settings.log_level, settings.google_cloud_project)
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._shutting_down = False
+
+    def shut_down(self) -> None:
+        """Stop all work, so that leases are released within the grace time. Does not wait."""
+        self._shutting_down = True
+        for task in self._under_way:
+            task.cancel()
+
+    async def deliver(self, attributes: Mapping[str, Any], payload: object) -> Answer:
+        """Handle one delivery of a CloudEvent, and log it in one line.
+
+        Args:
+            attributes: the event's context attributes; `type`, `id` and `time` are used.
+            payload: its decoded JSON.
+
+        Raises:
+            Exception: only for a defect of this package; the lease is released before.
+        """
+        delivery = Delivery(uuid.uuid4().hex, time.monotonic())
+        try:
+            answer = await self._answer(delivery, attributes, payload)
+        except Exception as exc:
+            delivery.error = exc
+            self._write_log(delivery, Answer(500, "defect", f"{type(exc).__name__}: {exc}"))
+            raise
+        self._write_log(delivery, answer)
+        return answer
+
+    async def _answer(
+        self, delivery: Delivery, attributes: Mapping[str, Any], payload: object
+    ) -> Answer:
+        try:
+            delivery.upload = upload = read_upload(attributes, payload)
+            reason = reason_to_skip(str(attributes.get("type", "")), upload, self._settings)
+            if reason is not None:
+                return Answer(200, "skipped", reason)
+            return Answer(200, await self._record(delivery, upload))
+        except MalformedEventError as exc:
+            delivery.error = exc
+            return Answer(400, "malformed", str(exc))
+        except PermanentError as exc:
+            delivery.error = exc
+            delivery.usage = exc.usage
+            return Answer(200, exc.outcome, str(exc))
+        except LeaseLostError as exc:
+            delivery.error = exc
+            if exc.superseded:
+                return Answer(200, "superseded", str(exc))
+            return Answer(503, exc.outcome, str(exc))
+        except TransientError as exc:
+            delivery.error = exc
+            return Answer(503, exc.outcome, str(exc))
+
+    async def _record(self, delivery: Delivery, upload: Upload) -> str:
+        """Claim, describe, and write the outcome; or say why there is nothing to do."""
+        claimed = await claim(
+            self._store,
+            upload,
+            owner=delivery.owner,
+            settings=self._settings,
+            now=self._now,
+        )
+        if isinstance(claimed, NothingToDo):
+            return claimed.outcome
+        delivery.attempt = claimed.draft.attempt
+        try:
+            outcome = await self._work_to_outcome(delivery, claimed, upload)
+        except (LeaseLostError, PermanentError):
+            raise
+        except Exception as exc:
+            await self._release(claimed, exc)
+            raise
+        return outcome
+
+    async def _work_to_outcome(self, delivery: Delivery, claimed: Claim, upload: Upload) -> str:
+        try:
+            description = await self._work(delivery, claimed, upload)
+        except PermanentError as exc:
+            await claimed.fail(exc)
+            raise
+        delivery.usage = description.usage
+        await claimed.complete(description)
+        return description.outcome
+
+    async def _release(self, claimed: Claim, cause: Exception) -> None:
+        """Free the lease as well as can be; if it cannot, the lease runs out by itself."""
+        patience = _RELEASE_SECONDS_AT_SHUTDOWN
+        try:
+            async with asyncio.timeout(patience):
+                await claimed.release(_cause(cause), timeout_seconds=patience)
+        except (TimeoutError, LeaseLostError, StoreError):
+            return
+
+    async def _work(self, delivery: Delivery, claimed: Claim, upload: Upload) -> Description:
+        """Describe within the time allowed, as a task of its own that a shutdown can cancel."""
+        self._check_shutdown()
+        settings = self._settings
+        progress = Progress(
+            claimed, flush_seconds=settings.flush_seconds, lease_seconds=settings.lease_seconds
+        )
+        task = asyncio.ensure_future(
+            progress.during(self._describe(delivery, claimed, upload, progress))
+        )
+        self._under_way.add(task)
+        try:
+            async with asyncio.timeout(settings.stream_timeout_seconds):
+                return await task
+        except TimeoutError as exc:
+            raise ModelTimeoutError(
+                f"not done within STREAM_TIMEOUT_SECONDS of {settings.stream_timeout_seconds:g}"
+            ) from exc
+        except asyncio.CancelledError:
+            self._check_shutdown()
+            raise
+        finally:
+            self._under_way.discard(task)
+
+    def _check_shutdown(self) -> None:
+        if self._shutting_down:
+            raise ShuttingDownError("the instance was told to shut down")
+
+    async def _describe(
+        self, delivery: Delivery, claimed: Claim, upload: Upload, progress: Progress
+    ) -> Description:
+        image = await self._images.load(upload)
+        instructions = instructions_for(upload.name, self._settings)
+        delivery.model = instructions.model
+        claimed.draft = claimed.draft.with_image(image, instructions)
+
+        def on_text(text: Accumulator) -> None:
+            if delivery.first_text is None:
+                delivery.first_text = time.monotonic()
+                claimed.draft = claimed.draft.with_first_text(self._now())
+            progress.show(text)
+
+        try:
+            return await describe(self._model, instructions, image, on_text=on_text)
+        except (ModelAccessError, ModelRejectedError) as exc:
+            if await self._is_gone(image, upload):
+                raise ObjectGoneError(
+                    f"generation {upload.generation} is not there any more; {exc}"
+                ) from exc
+            raise
+
+    async def _is_gone(self, image: Image, upload: Upload) -> bool:
+        """Tell a deleted object from a wrong configuration, which the model answers alike."""
+        return image.url.startswith("gs://") and await self._images.is_gone(upload)
+
+    def _write_log(self, delivery: Delivery, answer: Answer) -> None:
+        upload, usage, error = delivery.upload, delivery.usage, delivery.error
+        ended = time.monotonic()
+        first = delivery.first_text
+        fields: dict[str, Any] = {
+            "outcome": answer.outcome,
+            "status": answer.status,
+            "cause": answer.message[:1000] or None,
+            "error": type(error).__name__ if error else None,
+            "error_status": getattr(error, "http_status", None),
+            "owner": delivery.owner,
+            "attempt": delivery.attempt,
+            "model": delivery.model,
+            "first_text_seconds": None if first is None else round(first - delivery.started, 3),
+            "total_seconds": round(ended - delivery.started, 3),
+        }
+        if upload is not None:
+            fields |= {
+                "bucket": upload.bucket,
+                "object_name": upload.name,
+                "generation": str(upload.generation),
+                "event_id": upload.event_id,
+                "event_age_seconds": round(upload.age_seconds(self._now()), 3),
+            }
+        if usage is not None:
+            fields |= {
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "total_tokens": usage.total_tokens,
+            }
+        trace = upload.trace if upload else None
+        self._log.write(_severity(answer), "delivery", fields, trace=trace)
+
+
+def _severity(answer: Answer) -> Severity:
+    """ERROR where nobody will try again and somebody should look."""
+    if answer.outcome in {"gave_up", "rejected", "defect"}:
+        return "ERROR"
+    if answer.status == 200 or answer.outcome == LeaseHeldError.outcome:
+        return "INFO"
+    return "WARNING"
+
+
+def _cause(exc: Exception) -> str:
+    """Say the cause for the record; the words of a foreign exception stay in the log."""
+    return str(exc) if isinstance(exc, DescriberError) else f"a defect: {type(exc).__name__}"

@@ -1,0 +1,230 @@
+"""The Firestore record: its shape, and each of the writes that it sees.
+
+One document per object, `{collection}/{id}` with `id = sha256_hex("gs://{bucket}/{name}")`.
+This is the one place that knows the field names, which are camelCase as in Firestore's web
+clients.
+
+    uri, bucket, name       string      the object
+    generation              integer     the bytes that this record speaks of
+    contentType, size       string, integer bytes
+    description             string      COMPLETED only
+    partialText             string      PROCESSING only
+    source                  string      `model` or `person`; with `description`
+    model, language, promptHash, finishReason    string      what made the text
+    usage                   map         promptTokens, completionTokens, totalTokens
+    status                  map         state, outcome, message, attempt, eventId,
+                                        startTime, firstTextTime, updateTime, completeTime
+    lease                   map         owner, expireTime; while a delivery is at work
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from describer.describe import Description
+from describer.errors import PermanentError, Usage
+from describer.event import Upload, likely_image_type
+from describer.image import Image
+from describer.prompt import Instructions
+from describer.store import REMOVE, Fields
+
+PROCESSING, COMPLETED, ERRORED = "PROCESSING", "COMPLETED", "ERRORED"
+
+# Everything that an earlier generation or attempt may have left.
+_LEFTOVERS = (
+    "description",
+    "partialText",
+    "source",
+    "model",
+    "language",
+    "promptHash",
+    "finishReason",
+    "usage",
+)
+
+
+def record_id(bucket: str, name: str) -> str:
+    """Give the document id: fixed length, no slash, no hotspot, and any client can compute it."""
+    return hashlib.sha256(f"gs://{bucket}/{name}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an existing document says, as far as a claim asks. Foreign shapes read as absent.
+
+    Attributes:
+        lease_owner: "" if there is no lease.
+        lease_seconds: how long the lease was given for, by its owner's clock alone.
+    """
+
+    generation: int
+    state: str
+    attempt: int
+    message: str
+    written_by_person: bool
+    lease_owner: str
+    lease_seconds: float
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Record:
+        """Read the fields of a document that anyone with the rights may have written."""
+        status, lease = _map(fields.get("status")), _map(fields.get("lease"))
+        given, ends = status.get("updateTime"), lease.get("expireTime")
+        seconds = 0.0
+        if isinstance(given, datetime) and isinstance(ends, datetime):
+            seconds = (ends - given).total_seconds()
+        return cls(
+            generation=_integer(fields.get("generation")),
+            state=str(status.get("state", "")),
+            attempt=_integer(status.get("attempt")),
+            message=str(status.get("message", "")),
+            written_by_person=fields.get("source") == "person" and bool(fields.get("description")),
+            lease_owner=str(lease.get("owner", "")),
+            lease_seconds=seconds,
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the generation has its outcome."""
+        return self.state in {COMPLETED, ERRORED}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What one claim writes into its record from the claim to the outcome. Immutable.
+
+    Attributes:
+        owner: unique to this delivery.
+        lease_seconds: given anew by each write that keeps the lease.
+    """
+
+    upload: Upload
+    owner: str
+    attempt: int
+    lease_seconds: float
+    started_at: datetime
+    first_text_at: datetime | None = None
+    streamed: Fields = field(default_factory=dict)
+
+    def claimed(self) -> Fields:
+        """Give the first write: all fields, so that nothing of an earlier one stays behind."""
+        upload = self.upload
+        return {
+            "uri": upload.uri,
+            "bucket": upload.bucket,
+            "name": upload.name,
+            "generation": upload.generation,
+            "contentType": likely_image_type(upload) or upload.content_type,
+            "size": upload.size or 0,
+            **dict.fromkeys(_LEFTOVERS, REMOVE),
+            **self._leased(self.started_at),
+        }
+
+    def with_image(self, image: Image, instructions: Instructions) -> Draft:
+        """Note what is about to be sent; it is written along with the next write."""
+        found = {"contentType": image.content_type}
+        size = {} if image.size is None else {"size": image.size}
+        made_by = {
+            "model": instructions.model,
+            "language": instructions.language,
+            "promptHash": instructions.digest,
+        }
+        return replace(self, streamed={**found, **size, **made_by})
+
+    def with_first_text(self, now: datetime) -> Draft:
+        """Note when the first text came."""
+        return self if self.first_text_at else replace(self, first_text_at=now)
+
+    def partial(self, text: str, now: datetime) -> Fields:
+        """Give the text so far, and the lease renewed."""
+        return {**self.streamed, "partialText": text, **self._leased(now)}
+
+    def renewed(self, now: datetime) -> Fields:
+        """Give the lease renewed, while there is no new text."""
+        return self._leased(now)
+
+    def released(self, message: str, now: datetime) -> Fields:
+        """Give PROCESSING without a lease: any delivery may take it at once."""
+        return {
+            "partialText": REMOVE,
+            "lease": REMOVE,
+            "status": self._status(PROCESSING, now) | {"message": message},
+        }
+
+    def completed(self, description: Description, now: datetime) -> Fields:
+        """Give the finished text."""
+        return {
+            **self.streamed,
+            **_usage_field(description.usage),
+            "description": description.text,
+            "source": "model",
+            "finishReason": description.finish_reason,
+            "partialText": REMOVE,
+            "lease": REMOVE,
+            "status": self._finished(COMPLETED, description.outcome, now),
+        }
+
+    def errored(self, error: PermanentError, now: datetime) -> Fields:
+        """Give an outcome without a text, and what it cost where the model said."""
+        status = self._finished(ERRORED, error.outcome, now) | {"message": str(error)}
+        return {
+            **self.streamed,
+            **({"finishReason": error.finish_reason} if error.finish_reason else {}),
+            **_usage_field(error.usage),
+            "partialText": REMOVE,
+            "lease": REMOVE,
+            "status": status,
+        }
+
+    def yielded_to_person(self, now: datetime) -> Fields:
+        """Give the end of the work on a record that someone described by hand meanwhile."""
+        return {
+            "partialText": REMOVE,
+            "lease": REMOVE,
+            "status": self._finished(COMPLETED, "described", now),
+        }
+
+    def _leased(self, now: datetime) -> dict[str, Any]:
+        expires = now + timedelta(seconds=self.lease_seconds)
+        return {
+            "lease": {"owner": self.owner, "expireTime": expires},
+            "status": self._status(PROCESSING, now),
+        }
+
+    def _finished(self, state: str, outcome: str, now: datetime) -> dict[str, Any]:
+        return self._status(state, now) | {"outcome": outcome, "completeTime": now}
+
+    def _status(self, state: str, now: datetime) -> dict[str, Any]:
+        status = {
+            "state": state,
+            "attempt": self.attempt,
+            "eventId": self.upload.event_id,
+            "startTime": self.started_at,
+            "updateTime": now,
+        }
+        if self.first_text_at is not None:
+            status["firstTextTime"] = self.first_text_at
+        return status
+
+
+def _usage_field(usage: Usage | None) -> dict[str, Any]:
+    if usage is None:
+        return {}
+    counts = {
+        "promptTokens": usage.prompt_tokens,
+        "completionTokens": usage.completion_tokens,
+        "totalTokens": usage.total_tokens,
+    }
+    return {"usage": counts}
+
+
+def _map(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _integer(value: object) -> int:
+    return value if type(value) is int else 0

@@ -1,0 +1,317 @@
+"""The environment, read once, into one frozen value. No other module reads it."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from describer.errors import SettingsError
+
+ImageInput = Literal["auto", "uri", "inline"]
+
+DEFAULT_MODEL = "google/gemini-3.5-flash-lite"
+
+_MIB = 1024 * 1024
+# Well-formed per RFC 5646 in all that a person would write; not checked against the registry.
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*\Z")
+_LOCATION = re.compile(r"(global|us|eu|[a-z]+-[a-z]+[0-9]+)\Z")
+_DATABASE = re.compile(r"(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])\Z")
+_COLLECTION = re.compile(r"(?!\.\.?\Z)(?!__.*__\Z)[^/\x00-\x1f]{1,200}\Z")
+# Looser than real project ids: emulators take any.
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}\Z")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z")
+# Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/model-versions
+_RETIRED_MODEL = re.compile(r"(google/)?gemini-(1\.|2\.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Globs:
+    """Shell-style patterns on an object's name; `*` also matches `/`. Case matters."""
+
+    patterns: tuple[str, ...] = ()
+    _compiled: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        compiled = tuple(re.compile(fnmatch.translate(pattern)) for pattern in self.patterns)
+        object.__setattr__(self, "_compiled", compiled)
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def match(self, name: str) -> bool:
+        """Tell whether any of the patterns matches the whole name."""
+        return any(pattern.match(name) for pattern in self._compiled)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What differs from the general settings for the names that `pattern` matches."""
+
+    pattern: Globs
+    prompt: str | None = None
+    language: str | None = None
+    model: str | None = None
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that an operator can set. Field names are the variables' names in lower case.
+
+    Source: the table in README.md; Terraform's variables carry the same names and rules.
+    """
+
+    google_cloud_project: str | None = None
+    model: str = DEFAULT_MODEL
+    model_location: str = "global"
+    openai_base_url: str | None = None
+    openai_api_key: str | None = field(default=None, repr=False)
+    image_input: ImageInput = "auto"
+    firestore_database: str = "(default)"
+    firestore_collection: str = "descriptions"
+    prompt: str | None = None
+    language: str = "en"
+    max_output_tokens: int = 1024
+    profiles: tuple[Profile, ...] = ()
+    buckets: tuple[str, ...] = ()
+    name_include: Globs = Globs()
+    name_exclude: Globs = Globs()
+    max_image_bytes: int = 100 * _MIB
+    flush_seconds: float = 1.0
+    stream_timeout_seconds: float = 240.0
+    chunk_timeout_seconds: float = 45.0
+    lease_seconds: float = 60.0
+    max_attempts: int = 10
+    max_event_age_seconds: float = 82_800.0
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read and check every variable. An empty or blank one counts as unset.
+
+        Raises:
+            SettingsError: with every fault found, one a line, and what would be accepted.
+        """
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        broken: set[str] = set()
+        for variable in VARIABLES:
+            text = environ.get(variable.name, "").strip()
+            if not text:
+                continue
+            try:
+                values[variable.name.lower()] = variable.parse(text)
+            except ValueError as exc:
+                broken.add(variable.name)
+                shown = "(hidden)" if variable.secret else repr(text[:80])
+                reason = f"; {exc}" if isinstance(exc, _ReasonError) else ""
+                faults.append(f"{variable.name}={shown}: expected {variable.accepts}{reason}")
+        settings = cls(**values)
+        faults += (text for names, text in _relations(settings) if broken.isdisjoint(names))
+        if faults:
+            listed = "\n".join(f"  - {fault}" for fault in faults)
+            raise SettingsError(f"{len(faults)} setting(s) are wrong:\n{listed}")
+        return settings
+
+    @property
+    def on_vertex(self) -> bool:
+        """Whether the model is reached on Vertex AI rather than at OPENAI_BASE_URL."""
+        return self.openai_base_url is None
+
+
+def _relations(settings: Settings) -> list[tuple[set[str], str]]:
+    """Rules between two settings: the variables concerned, and what is wrong."""
+    found: list[tuple[set[str], str]] = []
+
+    def rule(holds: bool, names: str, text: str) -> None:  # noqa: FBT001
+        if not holds:
+            found.append((set(names.split()), f"{names.replace(' ', ', ')}: {text}"))
+
+    lease, chunk = settings.lease_seconds, settings.chunk_timeout_seconds
+    rule(
+        lease >= chunk * 1.2,
+        "LEASE_SECONDS CHUNK_TIMEOUT_SECONDS",
+        f"a lease of {lease:g} s does not outlive a silence of {chunk:g} s with room; "
+        f"expected LEASE_SECONDS of at least {chunk * 1.2:g}",
+    )
+    rule(
+        settings.stream_timeout_seconds >= chunk,
+        "STREAM_TIMEOUT_SECONDS CHUNK_TIMEOUT_SECONDS",
+        f"a whole stream of {settings.stream_timeout_seconds:g} s is shorter than one silence "
+        f"of {chunk:g} s; expected STREAM_TIMEOUT_SECONDS >= CHUNK_TIMEOUT_SECONDS",
+    )
+    rule(
+        settings.flush_seconds * 2 <= lease,
+        "FLUSH_SECONDS LEASE_SECONDS",
+        f"a flush every {settings.flush_seconds:g} s renews a lease of {lease:g} s too late; "
+        f"expected FLUSH_SECONDS of at most {lease / 2:g}",
+    )
+    if settings.on_vertex:
+        models = [settings.model, *(p.model for p in settings.profiles if p.model)]
+        for model in models:
+            rule(
+                not _RETIRED_MODEL.match(model),
+                "MODEL PROFILES",
+                f"{model} is retired on Vertex AI and answers 404; expected a current one, "
+                f"such as {DEFAULT_MODEL}",
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: its name, what it takes, and how it is read."""
+
+    name: str
+    accepts: str
+    parse: Callable[[str], object]
+    secret: bool = False
+
+
+class _ReasonError(ValueError):
+    """A ValueError whose message helps the operator."""
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not pattern.match(text):
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    folded = {choice.lower(): choice for choice in choices}
+
+    def parse(text: str) -> str:
+        try:
+            return folded[text.lower()]
+        except KeyError:
+            raise ValueError(text) from None
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
+            raise ValueError(text)
+        return int(text)
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
+            raise ValueError(text)
+        return float(text)
+
+    return parse
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(text)
+    if parts.username is not None:
+        raise _ReasonError("credentials belong into OPENAI_API_KEY")
+    return text.rstrip("/")
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _globs(text: str) -> Globs:
+    return Globs(_list(text))
+
+
+def _buckets(text: str) -> tuple[str, ...]:
+    return tuple(_matching(_BUCKET)(name) for name in _list(text))
+
+
+def _profiles(text: str) -> tuple[Profile, ...]:
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise _ReasonError(f"not JSON: {exc}") from exc
+    if not isinstance(items, list):
+        raise _ReasonError(f"found {type(items).__name__}, not a list")
+    return tuple(_profile(place, item) for place, item in enumerate(items))
+
+
+def _profile(place: int, item: object) -> Profile:
+    if not isinstance(item, dict):
+        raise _ReasonError(f"item {place} is {type(item).__name__}, not an object")
+    unknown = sorted(set(item) - {"pattern", *_PROFILE_FIELDS})
+    if unknown:
+        raise _ReasonError(f"item {place} has unknown keys {', '.join(unknown)[:200]}")
+    pattern = item.get("pattern")
+    if not isinstance(pattern, str) or not pattern:
+        raise _ReasonError(f"item {place} needs a pattern")
+    values: dict[str, Any] = {}
+    for key, value in item.items():
+        if key == "pattern" or value is None:
+            continue
+        written = str(value) if type(value) in {int, str} else ""
+        try:
+            if not written.strip():
+                raise ValueError(key)  # noqa: TRY301
+            values[key] = _PROFILE_FIELDS[key](written.strip())
+        except ValueError as exc:
+            raise _ReasonError(f"item {place} has a wrong {key}") from exc
+    return Profile(pattern=Globs((pattern,)), **values)
+
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_tokens = _whole(16, 65_536)
+_PROFILE_FIELDS: dict[str, Callable[[str], object]] = {
+    "prompt": _text,
+    "language": _matching(_LANGUAGE),
+    "model": _matching(re.compile(r"\S{1,200}\Z")),
+    "max_output_tokens": _tokens,
+}
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("GOOGLE_CLOUD_PROJECT", "a project id", _matching(_PROJECT)),
+    Variable("MODEL", "a model id without spaces", _PROFILE_FIELDS["model"]),
+    Variable(
+        "MODEL_LOCATION", "global, us, eu or a region such as europe-west4", _matching(_LOCATION)
+    ),
+    Variable("OPENAI_BASE_URL", "an http or https URL such as https://host/v1", _url),
+    Variable("OPENAI_API_KEY", "a key", _text, secret=True),
+    Variable("IMAGE_INPUT", "auto, uri or inline", _one_of("auto", "uri", "inline")),
+    Variable("FIRESTORE_DATABASE", "(default) or a database id", _matching(_DATABASE)),
+    Variable("FIRESTORE_COLLECTION", "a collection id without /", _matching(_COLLECTION)),
+    Variable("PROMPT", "text", _text),
+    Variable("LANGUAGE", "a BCP-47 tag such as en, de-CH or zh-Hant", _matching(_LANGUAGE)),
+    Variable("MAX_OUTPUT_TOKENS", "a whole number from 16 to 65536", _tokens),
+    Variable(
+        "PROFILES",
+        "a JSON list of objects with pattern and any of " + ", ".join(_PROFILE_FIELDS),
+        _profiles,
+    ),
+    Variable("BUCKETS", "bucket names, separated by commas", _buckets),
+    Variable("NAME_INCLUDE", "globs, separated by commas", _globs),
+    Variable("NAME_EXCLUDE", "globs, separated by commas", _globs),
+    Variable("MAX_IMAGE_BYTES", "a whole number from 1 to 5 TiB", _whole(1, 5 * _MIB * _MIB)),
+    Variable("FLUSH_SECONDS", "seconds from 0.1 to 60", _seconds(0.1, 60)),
+    Variable("STREAM_TIMEOUT_SECONDS", "seconds from 1 to 3000", _seconds(1, 3000)),
+    Variable("CHUNK_TIMEOUT_SECONDS", "seconds from 0.5 to 600", _seconds(0.5, 600)),
+    Variable("LEASE_SECONDS", "seconds from 1 to 900", _seconds(1, 900)),
+    Variable("MAX_ATTEMPTS", "a whole number from 1 to 1000", _whole(1, 1000)),
+    # Eventarc keeps an event for 24 h; the last redelivery must still find the time to record.
+    Variable("MAX_EVENT_AGE_SECONDS", "seconds from 1 to 86400", _seconds(1, 86_400)),
+    Variable("LOG_LEVEL", ", ".join(_LOG_LEVELS), _one_of(*_LOG_LEVELS)),
+)

@@ -1,0 +1,78 @@
+"""The store port: documents with versions, and preconditions on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+# Opaque; only the store that gave it can compare it. Firestore's is the update time.
+Version: TypeAlias = object
+
+
+class Remove:
+    """A value that stands for the absence of the field."""
+
+    def __repr__(self) -> str:
+        return "REMOVE"
+
+
+REMOVE: Final = Remove()
+Fields: TypeAlias = Mapping[str, Any]
+
+# One call, all its retries included. Claims and partial writes can be done again by the next
+# delivery; the last write holds what was paid for, and gets more time.
+CALL_SECONDS: Final = 10.0
+LAST_CALL_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A document as read.
+
+    Attributes:
+        fields: top-level fields by name.
+        version: to be given to `update`.
+        unchanged_seconds: time between its last write and this read, on the store's own clock.
+    """
+
+    fields: Mapping[str, Any]
+    version: Version
+    unchanged_seconds: float
+
+
+class Store(Protocol):
+    """Firestore, as far as it is needed here."""
+
+    async def create(self, record_id: str, fields: Fields) -> Version:
+        """Write a document that must not exist.
+
+        Raises:
+            RecordExistsError: it does; maybe by an earlier try of this very call.
+            StoreError: no clear answer within CALL_SECONDS.
+        """
+
+    async def read(self, record_id: str) -> Snapshot | None:
+        """Read a document, or None if there is none.
+
+        Raises:
+            StoreError: no clear answer within CALL_SECONDS.
+        """
+
+    async def update(
+        self,
+        record_id: str,
+        fields: Fields,
+        *,
+        version: Version,
+        timeout_seconds: float = CALL_SECONDS,
+    ) -> Version:
+        """Replace the named top-level fields of exactly this version of a document.
+
+        Fields that are not named stay; those named with REMOVE go.
+
+        Raises:
+            VersionConflictError: another version is there, or none; maybe by an earlier try
+                of this very call.
+            StoreError: no clear answer within `timeout_seconds`.
+        """

@@ -1,0 +1,68 @@
+"""The access token for Vertex AI: fetched off the event loop, once for all deliveries."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+
+from describer.errors import TokenError
+
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+REFRESH_TIMEOUT_SECONDS = 15.0
+
+
+class Credentials(Protocol):
+    """The part of google-auth's credentials that is used here."""
+
+    token: str | None
+
+    @property
+    def valid(self) -> bool:
+        """False from 3 min 45 s before the token expires."""
+
+    @property
+    def expired(self) -> bool:
+        """As `valid`, but only once there is a token."""
+
+    def refresh(self, request: Request) -> None:
+        """Fetch a new token. Blocks."""
+
+
+class AccessToken:
+    """Gives the current token; awaited by the client before each request."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._refreshing = asyncio.Lock()
+        self._refused: str | None = None
+
+    async def __call__(self) -> str:
+        """Give a token that is valid for some minutes yet.
+
+        Raises:
+            TokenError: none could be had in REFRESH_TIMEOUT_SECONDS.
+        """
+        if not self._usable():
+            async with self._refreshing:
+                if not self._usable():
+                    await self._refresh()
+        return self._credentials.token or ""
+
+    def refuse(self) -> None:
+        """Take the current token for dead: the server answered 401. The next call refreshes."""
+        self._refused = self._credentials.token
+
+    def _usable(self) -> bool:
+        return self._credentials.valid and self._credentials.token != self._refused
+
+    async def _refresh(self) -> None:
+        try:
+            async with asyncio.timeout(REFRESH_TIMEOUT_SECONDS):
+                await asyncio.to_thread(self._credentials.refresh, Request())
+        except TimeoutError as exc:
+            raise TokenError(f"no access token within {REFRESH_TIMEOUT_SECONDS:g} s") from exc
+        except (GoogleAuthError, OSError) as exc:
+            raise TokenError(f"no access token: {type(exc).__name__}: {str(exc)[:300]}") from exc
