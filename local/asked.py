@@ -1,0 +1,139 @@
+"""What a chat completion request asks of the stand-in, and the text that answers its picture."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from local import faults
+from local.faults import Step
+from local.pixels import UnreadableImageError, text_for
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# Texts by digest: a picture sent again is not measured again.
+_known: dict[str, str] = {}
+
+
+class RefusedError(Exception):
+    """The request is answered with an error status, as `step` says."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__(step.get("message"))
+        self.step = step
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request.
+
+    Attributes:
+        model: as asked for.
+        prompt: all text parts of all messages, a line each.
+        image: `sha256:...` of inline bytes, the `gs://` URI, or None.
+        inline: the inline bytes, or empty.
+        stream: whether chunks are wanted.
+    """
+
+    model: str
+    prompt: str
+    image: str | None
+    inline: bytes
+    stream: bool
+
+    def mentions(self, words: str | None) -> bool:
+        """Tell whether the words are in the image's name or digest, the model or the prompt."""
+        return words is None or words in f"{self.image}\n{self.model}\n{self.prompt}"
+
+
+def parse(body: bytes) -> Asked:
+    """Read a request.
+
+    Raises:
+        RefusedError: it is not a chat completion request, or its image is not one.
+    """
+    try:
+        asked = json.loads(body)
+        messages = list(asked["messages"])
+        texts, images = _parts(messages)
+        name, inline = _image(images[-1]) if images else (None, b"")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        message = f"The body is not a chat completion request: {error!r}."
+        raise RefusedError(faults.status(400, message=message)) from error
+    model, stream = str(asked.get("model", "")), bool(asked.get("stream"))
+    return Asked(model, "\n".join(texts), name, inline, stream)
+
+
+async def description(asked: Asked) -> str:
+    """Describe the request's picture by what can be measured in it.
+
+    Raises:
+        RefusedError: it cannot be fetched or decoded.
+    """
+    if asked.image is None:
+        return "Stand-in answer: no picture was sent, so there is nothing to measure."
+    image, name = asked.inline, asked.image
+    if name.startswith("gs://"):
+        image = await asyncio.to_thread(_fetch, name)
+        name = _digest(image)
+    if name not in _known:
+        try:
+            _known[name] = await asyncio.to_thread(text_for, image)
+        except UnreadableImageError as error:
+            message = f"Unable to process input image. {error}"
+            raise RefusedError(faults.status(400, message=message)) from error
+    return _known[name]
+
+
+def _parts(messages: list[dict[str, Any]]) -> tuple[list[str], list[Any]]:
+    texts: list[str] = []
+    images: list[Any] = []
+    for message in messages:
+        content = message.get("content") or []
+        for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+            if part["type"] == "text":
+                texts.append(part["text"])
+            elif part["type"] == "image_url":
+                images.append(part["image_url"])
+    return texts, images
+
+
+def _image(image_url: Any) -> tuple[str, bytes]:
+    url: str = image_url if isinstance(image_url, str) else image_url["url"]
+    if url.startswith("gs://"):
+        return url, b""
+    head, _, body = url.partition(",")
+    if not head.startswith("data:image/") or not head.endswith(";base64"):
+        raise ValueError(f"unsupported image URL {head[:60]}")
+    try:
+        image = base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"image that is not base64, {error}") from error
+    return _digest(image), image
+
+
+def _digest(image: bytes) -> str:
+    return f"sha256:{hashlib.sha256(image).hexdigest()}"
+
+
+def _fetch(uri: str) -> bytes:
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    host = os.environ.get("STORAGE_EMULATOR_HOST")
+    if not host:
+        message = "gs:// images need STORAGE_EMULATOR_HOST."
+        raise RefusedError(faults.status(400, message=message))
+    url = f"{host}/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media"
+    try:
+        with _OPENER.open(url, timeout=30) as response:
+            return bytes(response.read())
+    except urllib.error.HTTPError as error:
+        message = f"Cannot read {uri}: {error.reason}"
+        raise RefusedError(faults.status(error.code, message=message)) from error
+    except OSError as error:
+        raise RefusedError(faults.status(503, message=f"Cannot read {uri}: {error}")) from error
