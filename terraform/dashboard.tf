@@ -1,0 +1,97 @@
+locals {
+  subscription_age = "resource.type=\"pubsub_subscription\" AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.labels.subscription_id=monitoring.regex.full_match(\"${local.subscriptions}\")"
+
+  charts = [
+    { title = "Finished images per minute, by outcome", unit = "1", queries = {
+      "$${outcome}" = "sum by (outcome) (rate(${local.promql}deliveries{${local.any_finished}}[5m])) * 60"
+    } },
+    { title = "Unfinished deliveries per minute, by outcome", unit = "1", queries = {
+      "$${outcome}" = "sum by (outcome) (rate(${local.promql}deliveries{outcome!~\"${join("|", local.finished)}\"}[5m])) * 60"
+    } },
+    { title = "Given up in an hour", unit = "1", queries = {
+      "given up" = "sum(increase(${local.promql}deliveries{outcome=\"gave_up\"}[1h]))"
+    } },
+    { title = "Shares over an hour", unit = "1", queries = {
+      "errors"        = "${local.query.failed_1h} / ${local.query.finished_1h}"
+      "blocked"       = "${local.query.blocked_1h} / ${local.query.finished_1h}"
+      "throttled 429" = "${local.query.throttled} / ${local.query.asked_1h}"
+    } },
+    { title = "Seconds to first text", unit = "s", queries = {
+      "p50" = local.query.p50_first
+      "p95" = local.query.p95_first
+    } },
+    { title = "Seconds to the finished record", unit = "s", queries = {
+      "p50" = local.query.p50_total
+      "p95" = local.query.p95_total
+    } },
+    { title = "Tokens paid for in 24 hours", unit = "1", queries = {
+      "tokens" = local.query.tokens_1d
+    } },
+    { title = "Estimated spend in 24 hours", unit = "1", queries = {
+      "spend" = local.query.spend_1d
+    } },
+    { title = "Age of unfinished events at their last delivery", unit = "s", queries = {
+      "p99" = "histogram_quantile(0.99, sum by (le) (increase(${local.promql}event_age_seconds_bucket[10m])))"
+    } },
+  ]
+
+  chart_widgets = [for chart in local.charts : {
+    title = chart.title
+    xyChart = {
+      dataSets = [for legend, query in chart.queries : {
+        plotType       = "LINE"
+        legendTemplate = legend
+        timeSeriesQuery = {
+          prometheusQuery = query
+          unitOverride    = chart.unit
+        }
+      }]
+    }
+  }]
+
+  unacked_widget = {
+    title = "Age of the oldest upload without a finished record"
+    xyChart = {
+      dataSets = [{
+        plotType       = "LINE"
+        legendTemplate = "$${resource.labels.subscription_id}"
+        timeSeriesQuery = {
+          timeSeriesFilter = {
+            filter      = local.subscription_age
+            aggregation = { alignmentPeriod = "60s", perSeriesAligner = "ALIGN_MAX" }
+          }
+        }
+      }]
+    }
+  }
+
+  log_widget = {
+    title = "Deliveries that need a look"
+    logsPanel = {
+      resourceNames = ["projects/${var.google_cloud_project}"]
+      filter        = "${local.delivery} AND severity>=WARNING"
+    }
+  }
+
+  widgets = concat(local.chart_widgets, [local.unacked_widget, local.log_widget])
+}
+
+resource "google_monitoring_dashboard" "describer" {
+  project = var.google_cloud_project
+  dashboard_json = jsonencode({
+    displayName = "Describer: ${var.name}"
+    labels      = { for key, value in var.labels : key => value }
+    mosaicLayout = {
+      columns = 12
+      tiles = [for place, widget in local.widgets : {
+        xPos   = place % 2 * 6
+        yPos   = floor(place / 2) * 4
+        width  = 6
+        height = 4
+        widget = widget
+      }]
+    }
+  })
+
+  depends_on = [google_logging_metric.deliveries, google_logging_metric.distributions]
+}

@@ -1,0 +1,288 @@
+# Who may do what, whole. Three accounts, so that none can do another's work: the one that runs
+# cannot invoke, the one that invokes can read nothing, the one that builds is gone by then.
+
+resource "google_service_account" "run" {
+  project      = var.google_cloud_project
+  account_id   = "${var.name}-run"
+  display_name = "Describer: runs the function ${var.name}"
+
+  depends_on = [time_sleep.services]
+}
+
+resource "google_service_account" "trigger" {
+  project      = var.google_cloud_project
+  account_id   = "${var.name}-trigger"
+  display_name = "Describer: delivers events to the function ${var.name}"
+
+  depends_on = [time_sleep.services]
+}
+
+resource "google_service_account" "build" {
+  project      = var.google_cloud_project
+  account_id   = "${var.name}-build"
+  display_name = "Describer: builds the function ${var.name}"
+
+  depends_on = [time_sleep.services]
+}
+
+# --- The account that runs ---------------------------------------------------------------------
+
+# Calling a published model asks for this one permission; the narrowest ready-made role with it,
+# roles/aiplatform.user, can also create and delete everything that Vertex AI holds.
+# https://cloud.google.com/vertex-ai/docs/general/iam-permissions
+resource "google_project_iam_custom_role" "predict" {
+  count = local.on_vertex ? 1 : 0
+
+  project     = var.google_cloud_project
+  role_id     = "${replace(var.name, "-", "_")}_predict"
+  title       = "Describer: call a model (${var.name})"
+  description = "Calls published models on Vertex AI."
+  permissions = ["aiplatform.endpoints.predict"]
+
+  depends_on = [time_sleep.services]
+}
+
+resource "google_project_iam_member" "run_predict" {
+  count = local.on_vertex ? 1 : 0
+
+  project = var.google_cloud_project
+  role    = google_project_iam_custom_role.predict[0].name
+  member  = google_service_account.run.member
+}
+
+# What the record's three operations ask for: batchGet, commit that creates, commit that updates.
+# roles/datastore.user could also delete, list and query.
+# https://cloud.google.com/firestore/docs/security/iam#required_permissions
+resource "google_project_iam_custom_role" "records" {
+  project     = var.google_cloud_project
+  role_id     = "${replace(var.name, "-", "_")}_records"
+  title       = "Describer: write records (${var.name})"
+  description = "Reads, creates and updates Firestore documents by name."
+  permissions = ["datastore.entities.create", "datastore.entities.get", "datastore.entities.update"]
+
+  depends_on = [time_sleep.services]
+}
+
+resource "google_project_iam_member" "run_records" {
+  project = var.google_cloud_project
+  role    = google_project_iam_custom_role.records.name
+  member  = google_service_account.run.member
+
+  # Firestore has no policy of its own; a condition narrows the project's to one database.
+  # https://cloud.google.com/firestore/docs/manage-databases#configure_per-database_access_permissions
+  condition {
+    title       = "${var.name}-database"
+    description = "The database ${var.firestore_database} only."
+    expression  = "resource.name == \"projects/${var.google_cloud_project}/databases/${var.firestore_database}\""
+  }
+}
+
+# Listing is needed too: without it a deleted object answers 403 instead of 404, and `gone` could not
+# be told from a missing role.
+# https://cloud.google.com/storage/docs/json_api/v1/status-codes#403-forbidden
+resource "google_storage_bucket_iam_member" "run_reads_images" {
+  for_each = local.images
+
+  bucket = each.value.create ? google_storage_bucket.images[each.key].name : data.google_storage_bucket.existing[each.key].name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.run.member
+}
+
+# Vertex AI reads a gs:// image with the caller's rights or its agent's; its page of errors names both.
+# https://docs.cloud.google.com/gemini-enterprise-agent-platform/reference/models/api-errors
+resource "google_storage_bucket_iam_member" "vertex_reads_images" {
+  for_each = { for name, bucket in local.images : name => bucket if local.on_vertex && var.image_input != "inline" }
+
+  bucket = each.value.create ? google_storage_bucket.images[each.key].name : data.google_storage_bucket.existing[each.key].name
+  role   = "roles/storage.objectViewer"
+  member = google_project_service_identity.agents["aiplatform"].member
+}
+
+# https://cloud.google.com/functions/docs/configuring/secrets#grant_access
+resource "google_secret_manager_secret_iam_member" "run_reads_key" {
+  count = var.openai_api_key == null ? 0 : 1
+
+  project   = coalesce(var.openai_api_key.project, var.google_cloud_project)
+  secret_id = var.openai_api_key.secret
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.run.member
+
+  depends_on = [time_sleep.services]
+}
+
+# --- The account that delivers -----------------------------------------------------------------
+
+# Eventarc checks it on the project; there is nothing smaller to grant it on.
+# https://cloud.google.com/eventarc/docs/run/create-trigger-storage-gcloud#before-you-begin
+resource "google_project_iam_member" "trigger_receives" {
+  project = var.google_cloud_project
+  role    = "roles/eventarc.eventReceiver"
+  member  = google_service_account.trigger.member
+}
+
+# On this one service. Events that come before it takes effect are refused and delivered again.
+resource "google_cloud_run_v2_service_iam_member" "trigger_invokes" {
+  project  = var.google_cloud_project
+  location = google_cloudfunctions2_function.describe.location
+  name     = google_cloudfunctions2_function.describe.name
+  role     = "roles/run.invoker"
+  member   = google_service_account.trigger.member
+
+  # A function made anew has a service made anew, without the old one's policy.
+  lifecycle {
+    replace_triggered_by = [google_cloudfunctions2_function.describe.id]
+  }
+}
+
+# --- The account that builds -------------------------------------------------------------------
+# https://cloud.google.com/functions/docs/securing/build-custom-sa
+
+resource "google_project_iam_member" "build_logs" {
+  project = var.google_cloud_project
+  role    = "roles/logging.logWriter"
+  member  = google_service_account.build.member
+}
+
+resource "google_artifact_registry_repository_iam_member" "build_pushes" {
+  project    = var.google_cloud_project
+  location   = google_artifact_registry_repository.images.location
+  repository = google_artifact_registry_repository.images.name
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.build.member
+}
+
+resource "google_storage_bucket_iam_member" "build_reads_source" {
+  bucket = google_storage_bucket.source.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.build.member
+}
+
+# The service copies the archive into a bucket of its own, which the build then reads. That bucket
+# may not exist yet, so the role stands on the project with a condition, not on the bucket.
+# https://github.com/hashicorp/terraform-provider-google/issues/20571
+resource "google_project_iam_member" "build_reads_copied_source" {
+  project = var.google_cloud_project
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.build.member
+
+  condition {
+    title       = "${var.name}-copied-source"
+    description = "The bucket that Cloud Run functions copies sources to."
+    expression  = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}/\")"
+  }
+}
+
+# --- Google's own agents -----------------------------------------------------------------------
+
+# Storage publishes its events to a topic that Eventarc makes later, so the project is the only place.
+# https://cloud.google.com/eventarc/docs/run/create-trigger-storage-gcloud#before-you-begin
+resource "google_project_iam_member" "storage_publishes" {
+  project = var.google_cloud_project
+  role    = "roles/pubsub.publisher"
+  member  = data.google_storage_project_service_account.this.member
+}
+
+# Given by enabling the API, but minutes later; the first apply fails without it.
+# https://github.com/hashicorp/terraform-provider-google/issues/14584
+resource "google_project_iam_member" "eventarc_agent" {
+  project = var.google_cloud_project
+  role    = "roles/eventarc.serviceAgent"
+  member  = google_project_service_identity.agents["eventarc"].member
+}
+
+# Only where the Pub/Sub agent is older than April 2021 and was never given it: it signs the token
+# that the push carries. On the one account, not on the project.
+# https://cloud.google.com/eventarc/docs/run/create-trigger-storage-gcloud#before-you-begin
+resource "google_service_account_iam_member" "pubsub_signs" {
+  count = var.grant_pubsub_token_creator ? 1 : 0
+
+  service_account_id = google_service_account.trigger.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = google_project_service_identity.agents["pubsub"].member
+}
+
+locals {
+  # https://cloud.google.com/functions/docs/securing/cmek#grant_service_accounts_access_to_the_key
+  key_users = merge(
+    var.kms_keys.function == null ? {} : {
+      for agent in ["artifactregistry", "cloudfunctions", "eventarc", "run", "storage"] :
+      "${var.kms_keys.function} ${agent}" => { key = var.kms_keys.function, agent = agent }
+    },
+    var.kms_keys.bucket == null ? {} : {
+      "${var.kms_keys.bucket} storage" = { key = var.kms_keys.bucket, agent = "storage" }
+    },
+    var.kms_keys.database == null ? {} : {
+      "${var.kms_keys.database} firestore" = { key = var.kms_keys.database, agent = "firestore" }
+    },
+  )
+}
+
+resource "google_kms_crypto_key_iam_member" "agents" {
+  for_each = local.key_users
+
+  crypto_key_id = each.value.key
+  role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+  member = (
+    each.value.agent == "storage"
+    ? data.google_storage_project_service_account.this.member
+    : google_project_service_identity.agents[each.value.agent].member
+  )
+
+  depends_on = [time_sleep.services]
+}
+
+resource "time_sleep" "keys" {
+  count = local.use_cmek ? 1 : 0
+
+  create_duration = "60s"
+  triggers        = { users = sha256(join("\n", keys(local.key_users))) }
+
+  depends_on = [google_kms_crypto_key_iam_member.agents]
+}
+
+# --- Who deploys -------------------------------------------------------------------------------
+
+locals {
+  deployers = { for pair in setproduct(["run", "trigger", "build"], var.deployers) :
+    "${pair[0]} ${pair[1]}" => { account = pair[0], member = pair[1] }
+  }
+}
+
+# Deploying a function as an account means acting as it. Whoever owns the project may already.
+# https://cloud.google.com/functions/docs/reference/iam/roles#additional-configuration
+resource "google_service_account_iam_member" "deployer_acts_as" {
+  for_each = local.deployers
+
+  service_account_id = {
+    run     = google_service_account.run.name
+    trigger = google_service_account.trigger.name
+    build   = google_service_account.build.name
+  }[each.value.account]
+  role   = "roles/iam.serviceAccountUser"
+  member = each.value.member
+}
+
+# Roles take effect within minutes, and the first deployment fails on any that has not: the build's,
+# Eventarc's and Storage's.
+# https://cloud.google.com/iam/docs/access-change-propagation
+resource "time_sleep" "permissions" {
+  create_duration = "120s"
+
+  depends_on = [
+    google_artifact_registry_repository_iam_member.build_pushes,
+    google_project_iam_member.build_logs,
+    google_project_iam_member.build_reads_copied_source,
+    google_project_iam_member.eventarc_agent,
+    google_project_iam_member.run_predict,
+    google_project_iam_member.run_records,
+    google_project_iam_member.storage_publishes,
+    google_project_iam_member.trigger_receives,
+    google_secret_manager_secret_iam_member.run_reads_key,
+    google_service_account_iam_member.deployer_acts_as,
+    google_service_account_iam_member.pubsub_signs,
+    google_storage_bucket_iam_member.build_reads_source,
+    google_storage_bucket_iam_member.run_reads_images,
+    google_storage_bucket_iam_member.vertex_reads_images,
+    google_firestore_database.records,
+  ]
+}

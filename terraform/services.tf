@@ -1,0 +1,86 @@
+locals {
+  on_vertex = var.openai_base_url == null
+  use_cmek  = anytrue([for key in values(var.kms_keys) : key != null])
+
+  services = toset(concat(
+    [
+      "artifactregistry.googleapis.com",
+      "cloudbuild.googleapis.com",
+      "cloudfunctions.googleapis.com",
+      "eventarc.googleapis.com",
+      "firebaserules.googleapis.com",
+      "firestore.googleapis.com",
+      "iam.googleapis.com",
+      "logging.googleapis.com",
+      "monitoring.googleapis.com",
+      "pubsub.googleapis.com",
+      "run.googleapis.com",
+    ],
+    local.on_vertex ? ["aiplatform.googleapis.com"] : [],
+    var.openai_api_key == null ? [] : ["secretmanager.googleapis.com"],
+    local.use_cmek ? ["cloudkms.googleapis.com"] : [],
+    var.vpc.network == null ? [] : ["compute.googleapis.com"],
+    var.vpc.connector == null ? [] : ["vpcaccess.googleapis.com"],
+    var.budget == null ? [] : ["billingbudgets.googleapis.com"],
+  ))
+
+  # Service agents that must exist before a role or a key can be given to them. A fresh project has
+  # none of them until first use, and first use is too late.
+  agents = merge(
+    { eventarc = "eventarc.googleapis.com", pubsub = "pubsub.googleapis.com" },
+    local.on_vertex ? { aiplatform = "aiplatform.googleapis.com" } : {},
+    var.kms_keys.function == null ? {} : {
+      artifactregistry = "artifactregistry.googleapis.com"
+      cloudfunctions   = "cloudfunctions.googleapis.com"
+      run              = "run.googleapis.com"
+    },
+    var.kms_keys.database == null ? {} : { firestore = "firestore.googleapis.com" },
+  )
+}
+
+data "google_project" "this" {
+  project_id = var.google_cloud_project
+}
+
+resource "google_project_service" "this" {
+  for_each = local.services
+
+  project            = var.google_cloud_project
+  service            = each.key
+  disable_on_destroy = false
+}
+
+# Alone, so that enabling another service later does not put off reading the storage agent below
+# until apply, which would replace every role that names it.
+resource "google_project_service" "storage" {
+  project            = var.google_cloud_project
+  service            = "storage.googleapis.com"
+  disable_on_destroy = false
+}
+
+# Enabling is eventually consistent.
+# https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/google_project_service
+resource "time_sleep" "services" {
+  create_duration = "60s"
+  triggers        = { services = join(",", local.services) }
+
+  depends_on = [google_project_service.this, google_project_service.storage]
+}
+
+resource "google_project_service_identity" "agents" {
+  provider = google-beta
+  for_each = local.agents
+
+  project = var.google_cloud_project
+  service = each.value
+
+  depends_on = [time_sleep.services]
+}
+
+# Reading it creates it.
+# https://cloud.google.com/storage/docs/getting-service-agent
+data "google_storage_project_service_account" "this" {
+  project = var.google_cloud_project
+
+  depends_on = [google_project_service.storage]
+}

@@ -1,0 +1,80 @@
+locals {
+  primary_bucket = coalesce(var.bucket_name, "${var.google_cloud_project}-${var.name}-images")
+
+  # Every bucket whose images are described, by name. The first is the function's own trigger.
+  images = merge(
+    { (local.primary_bucket) = { create = var.create_bucket, location = var.bucket_location } },
+    { for key, bucket in var.buckets : coalesce(bucket.name, key) => {
+      create = bucket.create, location = bucket.location
+    } },
+  )
+
+  # An event trigger has to stand where the bucket does: region, dual-region or multi-region.
+  # https://cloud.google.com/eventarc/docs/understand-locations
+  bucket_locations = { for name, bucket in local.images : name => lower(
+    bucket.create
+    ? google_storage_bucket.images[name].location
+    : data.google_storage_bucket.existing[name].location
+  ) }
+}
+
+resource "google_storage_bucket" "images" {
+  #checkov:skip=CKV_GCP_62:Access logs of an image store cost more than they tell; data access audit logs are the project's choice.
+  #checkov:skip=CKV_GCP_78:An overwritten image gets a new description and the old one is not read again; soft delete keeps it for seven days.
+  for_each = { for name, bucket in local.images : name => bucket if bucket.create }
+
+  project                     = var.google_cloud_project
+  name                        = each.key
+  location                    = upper(coalesce(each.value.location, var.region))
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  labels                      = var.labels
+
+  # Both say the same to two readers: to `destroy`, and to whoever deletes the bucket by other means.
+  force_destroy   = var.delete_data_on_destroy
+  deletion_policy = var.delete_data_on_destroy ? "DELETE" : "ABANDON"
+
+  dynamic "encryption" {
+    for_each = var.kms_keys.bucket == null ? [] : [var.kms_keys.bucket]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_project_service.storage, time_sleep.keys]
+}
+
+data "google_storage_bucket" "existing" {
+  for_each = { for name, bucket in local.images : name => bucket if !bucket.create }
+
+  name = each.key
+
+  lifecycle {
+    postcondition {
+      condition     = length(regexall("^([A-Z]+-[A-Z]+[0-9]+|US|EU|ASIA|[A-Z]+[0-9]+)$", upper(self.location))) > 0
+      error_message = "Bucket ${each.key} is at \"${self.location}\": expected a region, a dual-region or a multi-region that an Eventarc trigger can stand in."
+    }
+  }
+}
+
+# Holds the function's archive and nothing else; that is why `destroy` may empty it.
+resource "google_storage_bucket" "source" {
+  #checkov:skip=CKV_GCP_62:Read by one build per deployment; the build's own log names the archive.
+  #checkov:skip=CKV_GCP_78:Archives are named by their digest and never overwritten.
+  project                     = var.google_cloud_project
+  name                        = "${var.google_cloud_project}-${var.name}-source"
+  location                    = upper(var.region)
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true
+  labels                      = var.labels
+
+  dynamic "encryption" {
+    for_each = var.kms_keys.function == null ? [] : [var.kms_keys.function]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_project_service.storage, time_sleep.keys]
+}

@@ -1,0 +1,389 @@
+# The function's settings, one variable for each of its environment variables, with the same names in
+# lower case, the same defaults and at least the same rules. Exceptions: `buckets` (variables.tf),
+# from which BUCKETS is made, and `openai_api_key`, which names a secret and never holds a key.
+
+variable "google_cloud_project" {
+  description = "Id of the project that everything is made in."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = length(regexall("^([a-z0-9.-]+\\.[a-z]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.google_cloud_project)) > 0
+    error_message = "google_cloud_project is \"${var.google_cloud_project}\": expected a project's id, not its name or number."
+  }
+}
+
+variable "model" {
+  description = "Model, as <publisher>/<id> on Vertex AI, or as the server at openai_base_url calls it."
+  type        = string
+  default     = "google/gemini-3.5-flash-lite"
+  nullable    = false
+
+  validation {
+    condition     = length(regexall("^\\S{1,200}$", var.model)) > 0
+    error_message = "model: expected 1 to 200 characters without a space."
+  }
+
+  validation {
+    condition     = var.openai_base_url != null || length(regexall("^[a-z0-9-]+/.+$", var.model)) > 0
+    error_message = "model is \"${var.model}\": on Vertex AI expected the publisher too, such as google/gemini-3.5-flash-lite."
+  }
+
+  # https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/model-versions
+  validation {
+    condition     = var.openai_base_url != null || length(regexall("^google/gemini-([12]\\.|pro|ultra)", var.model)) == 0
+    error_message = "model is \"${var.model}\", which is retired on Vertex AI and answers 404: expected a current one, such as google/gemini-3.5-flash-lite."
+  }
+}
+
+variable "model_location" {
+  description = "Where the model is called: global, us, eu or a region. Not the function's region: current Gemini models are sold by the token at global, us and eu only."
+  type        = string
+  default     = "global"
+  nullable    = false
+
+  validation {
+    condition     = length(regexall("^(global|us|eu|[a-z]+-[a-z]+[0-9]+)$", var.model_location)) > 0
+    error_message = "model_location is \"${var.model_location}\": expected global, us, eu or a region such as europe-west4."
+  }
+
+  # https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/model-versions
+  validation {
+    condition = (
+      var.openai_base_url != null || !var.check_model_location || contains(["global", "us", "eu"], var.model_location)
+      || length(regexall("^google/gemini-", join(" ", concat([var.model], [for profile in var.profiles : (profile.model == null ? var.model : profile.model)])))) == 0
+    )
+    error_message = "model_location is \"${var.model_location}\": Gemini models are sold by the token at global, us and eu only, whatever the function's region. With provisioned throughput in that region set check_model_location = false."
+  }
+
+  validation {
+    condition = (
+      var.openai_base_url != null || !var.check_model_location
+      || !(var.model_location == "us" && startswith(var.region, "europe-"))
+      && !(var.model_location == "eu" && (startswith(var.region, "us-") || startswith(var.region, "northamerica-")))
+    )
+    error_message = "model_location is \"${var.model_location}\", the function's region ${var.region}: every image would cross the ocean. If that is meant set check_model_location = false."
+  }
+}
+
+variable "check_model_location" {
+  description = "Whether to refuse a model_location where the model is not sold by the token, or on another continent than the function."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "openai_base_url" {
+  description = "An OpenAI-compatible server in place of Vertex AI, such as https://api.openai.com/v1. Null: Vertex AI."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = length(regexall("^https?://[^/?#@\\s]+(/[^?#\\s]*)?$", var.openai_base_url == null ? "https://unset" : var.openai_base_url)) > 0
+    error_message = "openai_base_url: expected an http or https URL without credentials, query or fragment, such as https://host/v1."
+  }
+}
+
+variable "openai_api_key" {
+  description = "Secret Manager secret that holds the key for openai_base_url: `secret` (its name), `version` and, if it is elsewhere, `project`. The key itself is never given to Terraform."
+  type = object({
+    secret  = string
+    version = optional(string, "latest")
+    project = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.openai_api_key == null || length(regexall("^[A-Za-z0-9_-]{1,255}$", var.openai_api_key == null ? "unset" : var.openai_api_key.secret)) > 0
+    error_message = "openai_api_key: expected the secret's name alone, without projects/ and secrets/."
+  }
+
+  # A key that someone pasted would stay in the state file.
+  validation {
+    condition     = length(regexall("^sk-", var.openai_api_key == null ? "" : var.openai_api_key.secret)) == 0
+    error_message = "openai_api_key: this looks like a key; expected the name of the secret that holds it."
+  }
+
+  validation {
+    condition     = length(regexall("^(latest|[1-9][0-9]*)$", var.openai_api_key == null ? "latest" : var.openai_api_key.version)) > 0
+    error_message = "openai_api_key: expected `latest` or a number as version."
+  }
+
+  validation {
+    condition     = var.openai_api_key == null || var.openai_base_url != null
+    error_message = "openai_api_key: without openai_base_url the model is on Vertex AI, which takes no key."
+  }
+}
+
+variable "image_input" {
+  description = "How images reach the model: uri sends gs://, inline sends bytes, auto chooses."
+  type        = string
+  default     = "auto"
+  nullable    = false
+
+  validation {
+    condition     = contains(["auto", "uri", "inline"], var.image_input)
+    error_message = "image_input is \"${var.image_input}\": expected auto, uri or inline."
+  }
+
+  validation {
+    condition     = var.image_input != "uri" || var.openai_base_url == null
+    error_message = "image_input is uri: only Vertex AI reads gs://, so with openai_base_url expected auto or inline."
+  }
+}
+
+variable "firestore_database" {
+  description = "Database that holds the records."
+  type        = string
+  default     = "(default)"
+  nullable    = false
+
+  validation {
+    condition     = length(regexall("^(\\(default\\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$", var.firestore_database)) > 0
+    error_message = "firestore_database is \"${var.firestore_database}\": expected (default), or 4 to 63 lower case letters, digits and hyphens."
+  }
+}
+
+variable "firestore_collection" {
+  description = "Collection that holds the records, one document per object."
+  type        = string
+  default     = "descriptions"
+  nullable    = false
+
+  # Stricter than Firestore, which takes any UTF-8: the name stands in the security rules too.
+  validation {
+    condition     = length(regexall("^[A-Za-z][A-Za-z0-9_-]{0,199}$", var.firestore_collection)) > 0
+    error_message = "firestore_collection is \"${var.firestore_collection}\": expected a letter, then up to 199 letters, digits, hyphens and underscores."
+  }
+}
+
+variable "prompt" {
+  description = "What the model is asked. Null: the function's own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = length(trimspace(var.prompt == null ? "unset" : var.prompt)) > 0
+    error_message = "prompt: expected some text, or null for the function's own."
+  }
+
+  # Environment variables are limited to 32 KiB each.
+  # https://cloud.google.com/run/quotas
+  validation {
+    condition     = length(var.prompt == null ? "" : var.prompt) <= 8000
+    error_message = "prompt: expected at most 8000 characters."
+  }
+}
+
+variable "language" {
+  description = "Language of the descriptions, as a BCP-47 tag."
+  type        = string
+  default     = "en"
+  nullable    = false
+
+  validation {
+    condition     = length(regexall("^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", var.language)) > 0
+    error_message = "language is \"${var.language}\": expected a BCP-47 tag such as en, de-CH or zh-Hant."
+  }
+}
+
+variable "max_output_tokens" {
+  description = "Most tokens of one description. Thinking counts too: below some hundred the text may be empty."
+  type        = number
+  default     = 1024
+  nullable    = false
+
+  validation {
+    condition     = var.max_output_tokens >= 16 && var.max_output_tokens <= 65536 && floor(var.max_output_tokens) == var.max_output_tokens
+    error_message = "max_output_tokens is ${var.max_output_tokens}: expected a whole number from 16 to 65536."
+  }
+}
+
+variable "profiles" {
+  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model or max_output_tokens."
+  type = list(object({
+    pattern           = string
+    prompt            = optional(string)
+    language          = optional(string)
+    model             = optional(string)
+    max_output_tokens = optional(number)
+  }))
+  default  = []
+  nullable = false
+
+  validation {
+    condition     = alltrue([for profile in var.profiles : profile.pattern != "" && length(trimspace(profile.prompt == null ? "unset" : profile.prompt)) > 0])
+    error_message = "profiles: expected a pattern, and a prompt that is not blank."
+  }
+
+  # Also what is left of a misspelt attribute, which Terraform drops without a word.
+  validation {
+    condition = alltrue([for profile in var.profiles :
+      profile.prompt != null || profile.language != null || profile.model != null || profile.max_output_tokens != null
+    ])
+    error_message = "profiles: expected each to replace at least one of prompt, language, model and max_output_tokens."
+  }
+
+  validation {
+    condition     = alltrue([for profile in var.profiles : length(regexall("^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", profile.language == null ? "en" : profile.language)) > 0])
+    error_message = "profiles: expected a BCP-47 tag as language, such as en, de-CH or zh-Hant."
+  }
+
+  validation {
+    condition = alltrue([for profile in var.profiles :
+      (profile.max_output_tokens == null ? 16 : profile.max_output_tokens) >= 16 && (profile.max_output_tokens == null ? 16 : profile.max_output_tokens) <= 65536
+      && floor(profile.max_output_tokens == null ? 16 : profile.max_output_tokens) == (profile.max_output_tokens == null ? 16 : profile.max_output_tokens)
+    ])
+    error_message = "profiles: expected a whole number from 16 to 65536 as max_output_tokens."
+  }
+
+  validation {
+    condition = alltrue([for profile in var.profiles :
+      length(regexall("^\\S{1,200}$", profile.model == null ? "google/unset" : profile.model)) > 0
+      && (var.openai_base_url != null || length(regexall("^[a-z0-9-]+/.+$", profile.model == null ? "google/unset" : profile.model)) > 0)
+      && (var.openai_base_url != null || length(regexall("^google/gemini-([12]\\.|pro|ultra)", profile.model == null ? "google/unset" : profile.model)) == 0)
+    ])
+    error_message = "profiles: expected a current model as model; on Vertex AI with its publisher, such as google/gemini-3.8-flash."
+  }
+}
+
+variable "name_include" {
+  description = "Globs on the object's name; if there are any, only names that match one are described."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  # The function gets them joined by commas.
+  validation {
+    condition     = alltrue([for glob in var.name_include : trimspace(glob) != "" && !strcontains(glob, ",")])
+    error_message = "name_include: expected globs that are not blank and hold no comma."
+  }
+}
+
+variable "name_exclude" {
+  description = "Globs on the object's name; names that match one are not described."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for glob in var.name_exclude : trimspace(glob) != "" && !strcontains(glob, ",")])
+    error_message = "name_exclude: expected globs that are not blank and hold no comma."
+  }
+}
+
+variable "max_image_bytes" {
+  description = "Largest image in bytes; above it the outcome is too_large."
+  type        = number
+  default     = 104857600
+  nullable    = false
+
+  validation {
+    condition     = var.max_image_bytes >= 1 && var.max_image_bytes <= 5497558138880 && floor(var.max_image_bytes) == var.max_image_bytes
+    error_message = "max_image_bytes is ${var.max_image_bytes}: expected a whole number from 1 to 5497558138880 (5 TiB)."
+  }
+}
+
+variable "flush_seconds" {
+  description = "Least seconds between two writes of partial text. Each is a billed write."
+  type        = number
+  default     = 1
+  nullable    = false
+
+  # 1: the sustained rate of writes to one document to plan for.
+  # https://firebase.google.com/docs/firestore/best-practices
+  validation {
+    condition     = var.flush_seconds >= 1 && var.flush_seconds <= 60
+    error_message = "flush_seconds is ${var.flush_seconds}: expected seconds from 1 to 60."
+  }
+
+  validation {
+    condition     = var.flush_seconds * 2 < var.lease_seconds
+    error_message = "flush_seconds is ${var.flush_seconds}, lease_seconds ${var.lease_seconds}: a flush renews the lease, so expected less than half of it."
+  }
+}
+
+variable "stream_timeout_seconds" {
+  description = "Seconds that one description may take in all."
+  type        = number
+  default     = 240
+  nullable    = false
+
+  validation {
+    condition     = var.stream_timeout_seconds >= 1 && var.stream_timeout_seconds <= 480
+    error_message = "stream_timeout_seconds is ${var.stream_timeout_seconds}: expected seconds from 1 to 480, which leaves 60 of the platform's 540."
+  }
+
+  validation {
+    condition     = var.stream_timeout_seconds > var.chunk_timeout_seconds
+    error_message = "stream_timeout_seconds is ${var.stream_timeout_seconds}, chunk_timeout_seconds ${var.chunk_timeout_seconds}: the whole must be longer than one silence."
+  }
+}
+
+variable "chunk_timeout_seconds" {
+  description = "Seconds of silence between two pieces of text after which the stream counts as broken."
+  type        = number
+  default     = 45
+  nullable    = false
+
+  validation {
+    condition     = var.chunk_timeout_seconds >= 1 && var.chunk_timeout_seconds <= 400
+    error_message = "chunk_timeout_seconds is ${var.chunk_timeout_seconds}: expected seconds from 1 to 400."
+  }
+}
+
+variable "lease_seconds" {
+  description = "Seconds after its last sign of life until a delivery's claim on an image is free again."
+  type        = number
+  default     = 60
+  nullable    = false
+
+  validation {
+    condition     = var.lease_seconds >= 11 && var.lease_seconds <= 900
+    error_message = "lease_seconds is ${var.lease_seconds}: expected seconds from 11 to 900."
+  }
+
+  # Nothing renews the lease between two pieces of text.
+  validation {
+    condition     = var.lease_seconds >= var.chunk_timeout_seconds + 10 && var.lease_seconds >= var.chunk_timeout_seconds * 1.2
+    error_message = "lease_seconds is ${var.lease_seconds}, chunk_timeout_seconds ${var.chunk_timeout_seconds}: expected at least 10 s and a fifth more, or a worker that only waits would lose its lease."
+  }
+}
+
+variable "max_attempts" {
+  description = "Claims on one image after which it is given up."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    condition     = var.max_attempts >= 1 && var.max_attempts <= 1000 && floor(var.max_attempts) == var.max_attempts
+    error_message = "max_attempts is ${var.max_attempts}: expected a whole number from 1 to 1000."
+  }
+}
+
+variable "max_event_age_seconds" {
+  description = "Age of an event in seconds after which its image is given up. Redelivery ends after 24 hours, and the last one must still find the time to record."
+  type        = number
+  default     = 82800
+  nullable    = false
+
+  # Redeliveries are up to 600 s apart; with less room than that the last one may never come.
+  # https://cloud.google.com/eventarc/docs/retry-events
+  validation {
+    condition     = var.max_event_age_seconds >= 60 && var.max_event_age_seconds <= 85200
+    error_message = "max_event_age_seconds is ${var.max_event_age_seconds}: expected seconds from 60 to 85200, twice the longest pause before the 24 hours of redelivery end."
+  }
+}
+
+variable "log_level" {
+  description = "Least severity that is logged."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
+    error_message = "log_level is \"${var.log_level}\": expected DEBUG, INFO, WARNING or ERROR."
+  }
+}

@@ -1,0 +1,25 @@
+terraform {
+  # 1.9: a validation may speak of another variable.
+  required_version = ">= 1.9"
+
+  required_providers {
+    google = {
+      source = "hashicorp/google"
+      # 7.45: `deletion_policy = "ABANDON"` on buckets, and time to live counted from any timestamp.
+      version = ">= 7.45, < 9"
+    }
+    # Only for google_project_service_identity, which the google provider lacks.
+    google-beta = {
+      source  = "hashicorp/google-beta"
+      version = ">= 7.45, < 9"
+    }
+    archive = {
+      source  = "hashicorp/archive"
+      version = ">= 2.7, < 3"
+    }
+    time = {
+      source  = "hashicorp/time"
+      version = ">= 0.13, < 1"
+    }
+  }
+}
