@@ -135,15 +135,18 @@ def start_pubsub() -> Server:
     return start("pubsub", [*command, f"--host={LOOPBACK}", f"--port={port}"], port)
 
 
-def start_gcs(pubsub_host: str | None = None, topic: str = "uploads") -> Server:
+def start_gcs(
+    pubsub_host: str | None = None, topic: str = "uploads", *, port: int | None = None
+) -> Server:
     """Start fake-gcs-server, an in-memory Cloud Storage; ready once `GCS_READY` holds.
 
     Args:
         pubsub_host: where to publish finalize events. It must listen already: started before it,
             the server's first event comes seconds late.
         topic: their topic, in project `demo-describer`.
+        port: where it listens; a free one by default.
     """
-    port = free_port()
+    port = port or free_port()
     program = gcs_program()
     if program is None:
         raise FileNotFoundError(why_no_gcs())

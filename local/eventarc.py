@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from google.api_core.exceptions import AlreadyExists
-from google.cloud import pubsub_v1  # type: ignore[import-untyped,unused-ignore]
+from google.cloud import pubsub_v1  # type: ignore[attr-defined,import-untyped,unused-ignore]
 from google.cloud.pubsub_v1.subscriber.message import (  # type: ignore[import-untyped,unused-ignore]
     Message,
 )

@@ -102,9 +102,14 @@ class Reply:
 
     async def pause(self, seconds: float) -> None:
         """Do nothing for a time, or raise HungUpError when the client goes."""
-        await asyncio.sleep(seconds)
-        if self._reader.at_eof():
-            raise HungUpError
+        while True:
+            # In slices, so that a client that gives up in a long pause is noticed soon.
+            await asyncio.sleep(min(seconds, 0.25))
+            if self._reader.at_eof():
+                raise HungUpError
+            seconds -= 0.25
+            if seconds <= 0:
+                return
 
     async def until_gone(self) -> None:
         """Do nothing until the client goes, then raise HungUpError."""

@@ -53,6 +53,7 @@ class StandIn:
         rules: scripts; the first that matches and is not used up is taken.
         log: each request since the start or the last reset.
         open, peak: requests open now, and the most there were at once.
+        serving: those of them that were not refused.
     """
 
     pacing: Pacing = field(default_factory=Pacing)
@@ -61,6 +62,7 @@ class StandIn:
     log: list[Entry] = field(default_factory=list)
     open: int = 0
     peak: int = 0
+    serving: int = 0
 
     async def handle(self, request: Request, reply: Reply) -> None:
         """Answer one request."""
@@ -123,19 +125,17 @@ class StandIn:
     async def _answer(self, request: Request, reply: Reply, entry: Entry) -> None:
         asked = parse(request.body)
         entry.model, entry.prompt, entry.image = asked.model, asked.prompt, asked.image
-        if self.limit is not None and self.open > self.limit:
+        if self.limit is not None and self.serving >= self.limit:
             raise RefusedError(faults.status(429, message=LIMIT_MESSAGE))
         script = self._script_for(asked)
         if script and "status" in script[0]:
             raise RefusedError(script[0])
-        speech = Speech(self.pacing, reply, entry, await description(asked))
-        if not asked.stream:
-            await speech.whole()
-            return
-        for step in script:
-            if await speech.take(step):
-                return
-        await speech.rest()
+        self.serving += 1
+        try:
+            speech = Speech(self.pacing, reply, entry, await description(asked))
+            await _speak(speech, script, asked)
+        finally:
+            self.serving -= 1
 
     def _script_for(self, asked: Asked) -> list[Step]:
         for rule in self.rules:
@@ -143,6 +143,16 @@ class StandIn:
                 rule.left = None if rule.left is None else rule.left - 1
                 return rule.script
         return []
+
+
+async def _speak(speech: Speech, script: list[Step], asked: Asked) -> None:
+    if not asked.stream:
+        await speech.whole()
+        return
+    for step in script:
+        if await speech.take(step):
+            return
+    await speech.rest()
 
 
 async def _refuse(reply: Reply, entry: Entry, step: Step) -> None:

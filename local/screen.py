@@ -1,0 +1,161 @@
+"""What the demo shows in a terminal: one block per picture, its text growing, then a table."""
+
+import datetime as dt
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from local.records import View
+
+_STATES = {
+    "UPLOADED": ("○", "uploaded", "dim"),
+    "PROCESSING": ("●", "describing", "yellow"),
+    "COMPLETED": ("✓", "described", "green"),
+    "ERRORED": ("✗", "failed", "red"),
+}
+_LEAST_ROWS, _MOST_ROWS = 3, 6
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One uploaded picture.
+
+    Attributes:
+        name: object name.
+        uploaded_at: when its upload was done, by this machine's clock.
+        thumbnail: rows of coloured half blocks.
+    """
+
+    name: str
+    uploaded_at: dt.datetime
+    thumbnail: tuple[Text, ...]
+
+
+def thumbnail(path: Path, rows: int = _MOST_ROWS, columns: int = 16) -> tuple[Text, ...]:
+    """Draw a picture in half blocks, two pixels in each cell."""
+    try:
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            small = image.convert("RGB").resize((columns, rows * 2), Image.Resampling.BOX)
+    except OSError:
+        return ()
+    pixels = small.load()
+    assert pixels is not None
+    drawn = []
+    for row in range(rows):
+        line = Text()
+        for column in range(columns):
+            upper, lower = pixels[column, row * 2], pixels[column, row * 2 + 1]
+            line.append("▀", Style(color=_rgb(upper), bgcolor=_rgb(lower)))
+        drawn.append(line)
+    return tuple(drawn)
+
+
+def rows_for(console: Console, pictures: int) -> int:
+    """Give how many rows each picture can have so that all fit on the screen."""
+    fit = (console.height - 5) // max(pictures, 1) - 1
+    return max(_LEAST_ROWS, min(_MOST_ROWS, fit))
+
+
+def blocks(
+    pictures: Sequence[Picture], views: Mapping[str, View], *, rows: int, whole: bool = False
+) -> RenderableType:
+    """Lay out all pictures.
+
+    Args:
+        pictures: in the order shown.
+        views: their records by name.
+        rows: height of each block; the last lines of a longer text are shown.
+        whole: show all of each text, however high that is.
+    """
+    parts: list[RenderableType] = []
+    for picture in pictures:
+        parts += [_block(picture, views.get(picture.name, View()), rows, whole=whole), Text()]
+    return Group(*parts)
+
+
+def summary(pictures: Sequence[Picture], views: Mapping[str, View]) -> Table:
+    """Make the table of finished records."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    for heading in ("object", "state", "outcome"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("attempt", "first text", "finished", "words", "tokens"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for picture in pictures:
+        view = views.get(picture.name, View())
+        colour = _STATES.get(view.state, ("", "", "dim"))[2]
+        table.add_row(
+            picture.name,
+            Text(view.state, colour),
+            view.outcome or "-",
+            str(view.attempt or "-"),
+            _after(picture, view.first_text_at),
+            _after(picture, view.completed_at),
+            str(len(view.text.split())),
+            str(view.total_tokens or "-"),
+        )
+    return table
+
+
+class _Tail:
+    """A text, of which the last lines are shown if it is too long for its place."""
+
+    def __init__(self, text: Text, rows: int | None) -> None:
+        self._text = text
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: object) -> list[Text]:
+        width = getattr(options, "max_width", console.width)
+        lines = list(self._text.wrap(console, width))
+        return lines if self._rows is None else lines[-self._rows :]
+
+
+def _block(picture: Picture, view: View, rows: int, *, whole: bool) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid.add_column(width=max((cell_len(row.plain) for row in picture.thumbnail), default=0))
+    grid.add_column(ratio=1)
+    art = Group(*_shrunk(picture.thumbnail, rows))
+    text = Text(view.text, "" if view.finished else "default")
+    if view.state == "PROCESSING" and view.text:
+        text.append(" ▌", "yellow")
+    if view.message:
+        text.append(f" {view.message}", "red" if view.state == "ERRORED" else "yellow")
+    body = _Tail(text, None if whole else rows - 1)
+    grid.add_row(art, Group(_heading(picture, view), body))
+    return grid
+
+
+def _heading(picture: Picture, view: View) -> Text:
+    sign, word, colour = _STATES.get(view.state, ("?", view.state, "dim"))
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(picture.name, "bold")
+    line.append(f"  {sign} {view.outcome or word}", colour)
+    if view.attempt:
+        line.append(f"  attempt {view.attempt}", "dim" if view.attempt == 1 else "yellow")
+    if view.first_text_at:
+        line.append(f"  first text {_after(picture, view.first_text_at)}", "dim")
+    if view.completed_at:
+        line.append(f"  finished {_after(picture, view.completed_at)}", "dim")
+    return line
+
+
+def _shrunk(art: tuple[Text, ...], rows: int) -> list[Text]:
+    return [art[index * len(art) // rows] for index in range(rows)] if art else []
+
+
+def _after(picture: Picture, moment: dt.datetime | None) -> str:
+    if moment is None:
+        return "-"
+    return f"{max(0.0, (moment - picture.uploaded_at).total_seconds()):.1f} s"
+
+
+def _rgb(pixel: object) -> str:
+    assert isinstance(pixel, tuple)
+    return "#{:02x}{:02x}{:02x}".format(*pixel[:3])

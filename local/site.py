@@ -1,0 +1,140 @@
+"""Where the demo runs: the full stack, or the same pipeline in this process over memory."""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from describer.clients import build_model
+from describer.image import Images
+from describer.memory import MemoryStore
+from describer.pipeline import Pipeline
+from describer.settings import Settings
+from local.bucket import BUCKET, LocalFiles, content_type_of, upload, upload_url
+from local.choice import ModelChoice
+from local.events import FINALIZED
+from local.function import ROOT
+from local.model import start_standin
+from local.processes import wait_ready
+from local.records import Fields, Records, firestore_records
+from local.stack import (
+    COLLECTION,
+    STANDIN_FIRST_SECONDS,
+    STANDIN_PACE_SECONDS,
+    Stack,
+    running_stack,
+)
+
+_LAST_LINES = 5
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the demo does with wherever it runs.
+
+    Attributes:
+        upload: puts a file into the bucket, and so sets everything off.
+        records: gives the records as they are now.
+        last_log_lines: what to look at when something failed.
+        addresses: title and command of what one can do while it stays up.
+        pause: waits so many seconds.
+    """
+
+    upload: Callable[[Path], Any]
+    records: Records
+    last_log_lines: Callable[[], list[str]]
+    addresses: list[tuple[str, str]]
+    pause: Callable[[float], None] = time.sleep
+
+
+@contextlib.contextmanager
+def stack_site(model: ModelChoice, say: Callable[[str], Any]) -> Iterator[Site]:
+    """Run on the full stack."""
+    with (
+        running_stack(model, say=say) as stack,
+        firestore_records(stack.firestore.host, stack.project, COLLECTION) as records,
+    ):
+        yield Site(
+            upload=lambda file: upload(stack.storage.url, file),
+            records=records,
+            last_log_lines=lambda: stack.function.tail(_LAST_LINES).splitlines(),
+            addresses=_addresses(stack),
+        )
+
+
+@contextlib.contextmanager
+def memory_site(model: ModelChoice) -> Iterator[Site]:
+    """Run the function's own pipeline in this process, with neither bucket nor Firestore."""
+    with contextlib.ExitStack() as cleanup:
+        url = ""
+        if model.kind == "stand-in":
+            standin = start_standin(pace=STANDIN_PACE_SECONDS, first=STANDIN_FIRST_SECONDS)
+            cleanup.callback(standin.stop)
+            wait_ready(standin)
+            url = standin.base_url
+        environment = {**os.environ, "FLUSH_SECONDS": "0.4", "BUCKETS": "", **model.env(url)}
+        settings = Settings.from_env({**environment, "IMAGE_INPUT": "inline"})
+        files: dict[str, Path] = {}
+        store = MemoryStore()
+        images = Images(settings, lambda: cast(Any, LocalFiles(files)))
+        pipeline = Pipeline(settings, store, build_model(settings), images)
+        loop = cleanup.enter_context(_loop())
+
+        def put(file: Path) -> None:
+            files[file.name] = file
+            asyncio.run_coroutine_threadsafe(pipeline.deliver(*_event(file)), loop)
+
+        def records() -> Mapping[str, Fields]:
+            return {fields["name"]: fields for fields in store.documents().values()}
+
+        yield Site(upload=put, records=records, last_log_lines=list, addresses=[])
+
+
+def _event(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    attributes = {"id": f"local-{file.name}", "type": FINALIZED}
+    content = {
+        "bucket": BUCKET,
+        "name": file.name,
+        "generation": str(time.time_ns() // 1000),
+        "contentType": content_type_of(file),
+        "size": str(file.stat().st_size),
+    }
+    return attributes, content
+
+
+@contextlib.contextmanager
+def _loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Run an event loop in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="pipeline", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _addresses(stack: Stack) -> list[tuple[str, str]]:
+    url = stack.storage.url
+    return [
+        (
+            "describe a picture of yours",
+            f"STORAGE_EMULATOR_HOST={url} python -m local.upload photo.jpg",
+        ),
+        (
+            "the same with curl",
+            "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg"
+            f" '{upload_url(url, 'photo.jpg')}'",
+        ),
+        ("read the records", f"curl -g '{stack.records_url}'"),
+        ("read them with a client library", f"FIRESTORE_EMULATOR_HOST={stack.firestore.host}"),
+        ("the function's log", f"tail -f {stack.function.log}"),
+        ("the code that runs", str(ROOT / "main.py")),
+    ]
