@@ -50,6 +50,11 @@ class Usage:
 class DescriberError(Exception):
     """Root of every error that this package raises on purpose."""
 
+    def __init__(self, message: str) -> None:
+        # Messages quote others, such as a model server's JSON, and go into records and answers,
+        # which are UTF-8 and cannot hold half a surrogate pair.
+        super().__init__(message.encode("utf-8", "replace").decode())
+
 
 class SettingsError(DescriberError):
     """One or more settings are wrong. The message lists them all."""

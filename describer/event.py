@@ -48,6 +48,10 @@ _EXTENSIONS = {
 _OTHER_TYPES = mimetypes.MimeTypes()
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z")
+# Source: https://docs.cloud.google.com/storage/docs/objects#naming
+_NAME_BYTES = 1024
+# Type and subtype have up to 127 characters each (RFC 6838, section 4.2).
+_CONTENT_TYPE = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _INT64_MAX = 2**63 - 1
 
 
@@ -106,7 +110,7 @@ def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
         generation=_integer(payload, "generation", least=1),
         content_type=_content_type(payload.get("contentType")),
         size=None if payload.get("size") is None else _integer(payload, "size", least=0),
-        event_id=str(attributes.get("id", ""))[:1024],
+        event_id=str(attributes.get("id", ""))[:1024].encode("utf-8", "replace").decode(),
         event_time=_time(attributes.get("time")) or _time(payload.get("timeCreated")),
         trace=_trace(attributes.get("traceparent")),
     )
@@ -151,9 +155,11 @@ def _name(payload: Mapping[str, object], key: str) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedEventError(f"the event has no {key}")
     try:
-        value.encode()
+        size = len(value.encode())
     except UnicodeEncodeError as exc:
         raise MalformedEventError(f"the event's {key} is not valid Unicode") from exc
+    if size > _NAME_BYTES:
+        raise MalformedEventError(f"the event's {key} has {size} bytes, over {_NAME_BYTES}")
     return value
 
 
@@ -168,7 +174,8 @@ def _integer(payload: Mapping[str, object], key: str, *, least: int) -> int:
 
 
 def _content_type(value: object) -> str:
-    return value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+    declared = value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+    return declared if _CONTENT_TYPE.match(declared) else ""
 
 
 def _time(value: object) -> datetime | None:

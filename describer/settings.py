@@ -105,6 +105,8 @@ class Settings:
             if not text:
                 continue
             try:
+                # Bytes that are not UTF-8 come as lone surrogates, which nothing here can send.
+                text.encode()
                 values[variable.name.lower()] = variable.parse(text)
             except ValueError as exc:
                 broken.add(variable.name)
@@ -220,9 +222,15 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+# What fits into a header or a URL as it is. An error of the HTTP client quotes what does not,
+# and with it the key.
+_printable = _matching(re.compile(r"[\x21-\x7e]+\Z"))
+
+
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    parts = urlsplit(_printable(text))
+    named = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    if not named or parts.query or parts.fragment:
         raise ValueError(text)
     if parts.username is not None:
         raise _ReasonError("credentials belong into OPENAI_API_KEY")
@@ -268,6 +276,7 @@ def _profile(place: int, item: object) -> Profile:
         try:
             if not written.strip():
                 raise ValueError(key)  # noqa: TRY301
+            written.encode()
             values[key] = _PROFILE_FIELDS[key](written.strip())
         except ValueError as exc:
             raise _ReasonError(f"item {place} has a wrong {key}") from exc
@@ -290,7 +299,7 @@ VARIABLES: tuple[Variable, ...] = (
         "MODEL_LOCATION", "global, us, eu or a region such as europe-west4", _matching(_LOCATION)
     ),
     Variable("OPENAI_BASE_URL", "an http or https URL such as https://host/v1", _url),
-    Variable("OPENAI_API_KEY", "a key", _text, secret=True),
+    Variable("OPENAI_API_KEY", "a key of printable ASCII without spaces", _printable, secret=True),
     Variable("IMAGE_INPUT", "auto, uri or inline", _one_of("auto", "uri", "inline")),
     Variable("FIRESTORE_DATABASE", "(default) or a database id", _matching(_DATABASE)),
     Variable("FIRESTORE_COLLECTION", "a collection id without /", _matching(_COLLECTION)),
