@@ -25,7 +25,7 @@ from local.emulators import missing_parts
 from local.processes import StartError, keep_logs
 from local.recording import Recording
 from local.records import View, view_of
-from local.screen import Picture, blocks, rows_for, summary, thumbnail
+from local.screen import Picture, blocks, rows_for, shows_colours, summary, thumbnail
 from local.site import Site, memory_site, stack_site
 
 WAIT_SECONDS = {"stand-in": 60.0, "server": 240.0, "vertex": 240.0}
@@ -35,12 +35,19 @@ _FRAMES_PER_SECOND = 12
 class Screen:
     """The demo's output: live on a terminal, plain lines anywhere else."""
 
-    def __init__(self, console: Console, recording: Recording | None) -> None:
+    def __init__(self, console: Console, recording: Recording | None, head: list[Text]) -> None:
+        """Show on this console, and in this recording below some lines of its own."""
         self._console = console
         self._recording = recording
+        self._head = head
         self._told: dict[str, View] = {}
         self._live: Live | None = None
         self.pictures: list[Picture] = []
+
+    @property
+    def shows_colours(self) -> bool:
+        """Whether thumbnails are worth drawing."""
+        return self._recording is not None or shows_colours(self._console)
 
     @contextlib.contextmanager
     def growing(self) -> Iterator[None]:
@@ -57,15 +64,15 @@ class Screen:
     def show(self, views: Mapping[str, View]) -> None:
         """Show the records as they are now."""
         if self._recording is not None:
-            self._recording.add(self._block(views, self._recording.rows))
+            self._recording.add(self._film(views))
         if self._live is not None:
             rows = rows_for(self._console, len(self.pictures))
-            self._live.update(self._block(views, rows), refresh=True)
+            self._live.update(Group(Text(), blocks(self.pictures, views, rows=rows)), refresh=True)
             return
         for picture in self.pictures:
             view = views.get(picture.name, View())
             for line in _news(picture.name, self._told.get(picture.name, View()), view):
-                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._console.print(line, markup=False, soft_wrap=True)
             self._told[picture.name] = view
 
     def finish(self, views: Mapping[str, View]) -> None:
@@ -75,17 +82,20 @@ class Screen:
             self._console.print(blocks(self.pictures, views, rows=rows, whole=True))
         self._console.print(summary(self.pictures, views))
         if self._recording is not None:
-            shown = self._block(views, self._recording.rows)
-            self._recording.end(Group(shown, summary(self.pictures, views)))
+            self._recording.add(Group(self._film(views), summary(self.pictures, views)))
 
-    def _block(self, views: Mapping[str, View], rows: int) -> Group:
-        return Group(Text(), blocks(self.pictures, views, rows=rows))
+    def _film(self, views: Mapping[str, View]) -> Group:
+        assert self._recording is not None
+        rows = self._recording.rows
+        return Group(*self._head, Text(), blocks(self.pictures, views, rows=rows))
 
 
 def main() -> int:
     """Run the demo; give its exit status."""
     options = _options()
-    console = Console()
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 100
     recording = Recording() if options.record else None
     # A terminal that goes away or `kill` ends the demo as Ctrl-C does, in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -111,10 +121,12 @@ def _run(
     recording: Recording | None,
 ) -> bool:
     model = choose_model()
-    console.print(f"[bold]Model[/]: {model.line}.", highlight=False)
+    said = [Text.assemble(("Model", "bold"), f": {model.line}.")]
+    console.print(*said)
     missing = missing_parts()
     with _site(console, model, missing) as site:
-        screen = Screen(console, recording)
+        head = [Text("$ make demo", "bold"), *said]
+        screen = Screen(console, recording, head)
         views = _describe_all(site, files, screen, WAIT_SECONDS[model.kind])
         screen.finish(views)
         described = all(views.get(file.name, View()).outcome == "described" for file in files)
@@ -136,7 +148,7 @@ def _site(console: Console, model: ModelChoice, missing: list[str]) -> Iterator[
             highlight=False,
         )
         for why in missing:
-            console.print(f"  {why}", markup=False, highlight=False)
+            console.print(f"  {why}", markup=False)
         with memory_site(model) as site:
             yield site
         return
@@ -161,13 +173,15 @@ def _describe_all(
     waiting = list(files)
     deadline = time.monotonic() + wait_seconds
     views: dict[str, View] = {}
+    colours = screen.shows_colours
     with screen.growing():
         while time.monotonic() < deadline:
             if waiting:
                 file = waiting.pop(0)
                 site.upload(file)
                 now = dt.datetime.now(dt.UTC)
-                screen.pictures.append(Picture(file.name, now, thumbnail(file)))
+                art = thumbnail(file) if colours else ()
+                screen.pictures.append(Picture(file.name, now, art))
             views = {name: view_of(fields) for name, fields in site.records().items()}
             screen.show(views)
             if not waiting and all(views.get(file.name, View()).finished for file in files):
@@ -180,14 +194,14 @@ def _stay(console: Console, site: Site, screen: Screen) -> None:
     console.print("\n[bold]It stays up[/]; Ctrl-C ends it.")
     for title, line in site.addresses:
         console.print(f"  [dim]{title}[/]")
-        console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"    {line}", markup=False, soft_wrap=True)
     known = {picture.name for picture in screen.pictures}
     told: dict[str, View] = {}
     while True:
         for name, fields in site.records().items():
             view = view_of(fields)
             for line in [] if name in known else _news(name, told.get(name, View()), view):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                console.print(line, markup=False, soft_wrap=True)
             told[name] = view
         site.pause(0.2)
 
@@ -209,9 +223,9 @@ def _news(name: str, before: View, now: View) -> list[str]:
 
 def _explain(console: Console, site: Site) -> None:
     folder = keep_logs()
-    console.print(f"\n[red]Not all were described.[/] The logs are in {folder}", highlight=False)
+    console.print(f"\n[red]Not all were described.[/] The logs are in {folder}")
     for line in site.last_log_lines():
-        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _options() -> argparse.Namespace:

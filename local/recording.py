@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.terminal_theme import DIMMED_MONOKAI as THEME
 
-COLUMNS, ROWS_EACH, TITLE = 100, 5, "make demo"
+COLUMNS, ROWS_EACH, TITLE = 100, 7, "make demo"
 CELL_WIDTH, CELL_HEIGHT, FONT_SIZE = 8.4, 18, 14
 MARGIN, BAR = 16, 34
 HOLD_SECONDS = 6.0
@@ -53,7 +53,7 @@ class Recording:
         self._frames: list[Frame] = []
 
     def add(self, shown: RenderableType) -> None:
-        """Take a frame."""
+        """Take a frame; the last one stays for some seconds before the film begins again."""
         lines = self._console.render_lines(shown, pad=False)
         pieces = frozenset(piece for row, line in enumerate(lines) for piece in _pieces(row, line))
         if not self._frames:
@@ -61,10 +61,6 @@ class Recording:
         elif self._frames[-1].pieces == pieces:
             return
         self._frames.append(Frame(time.monotonic() - self._started, pieces, len(lines)))
-
-    def end(self, shown: RenderableType) -> None:
-        """Take the last frame, which stays for some seconds before the film begins again."""
-        self.add(shown)
 
     def save(self, path: Path) -> None:
         """Write the film."""
@@ -87,8 +83,10 @@ class Recording:
                     (piece for piece, its in spans.items() if its == span), key=lambda p: p[:3]
                 )
             )
+            # What stays to the end is there, too, where nothing is animated.
+            kind = "end" if span[1] >= length else "t"
             name = names.get(span)
-            groups.append(f'<g class="t {name}">{drawn}</g>' if name else f"<g>{drawn}</g>")
+            groups.append(f'<g class="{kind} {name}">{drawn}</g>' if name else f"<g>{drawn}</g>")
         style = "".join(_keyframes(names[span], span, length) for span in moments)
         return _PAGE.format(
             width=width, height=height, style=style, length=f"{length:.2f}", title=TITLE,
@@ -102,15 +100,16 @@ _PAGE = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">
 <title>Recording of {title}: five pictures being described at the same time</title>
 <style>
-text {{ font: {font}px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  fill: {fore}; white-space: pre }}
-.t {{ visibility: hidden; animation: {length}s step-end infinite }}
+text {{ white-space: pre;
+  font: {font}px ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace }}
+.t {{ visibility: hidden }}
+.t, .end {{ animation: {length}s step-end infinite }}
 {style}</style>
 <rect width="{width}" height="{height}" rx="8" fill="{back}"/>
 <circle cx="20" cy="17" r="6" fill="#ff5f57"/><circle cx="40" cy="17" r="6" fill="#febc2e"/>
 <circle cx="60" cy="17" r="6" fill="#28c840"/>
-<text x="{middle}" y="22" text-anchor="middle" opacity="0.7">{title}</text>
-<g transform="translate({left} {top})">
+<text x="{middle}" y="22" text-anchor="middle" fill="{fore}" opacity="0.7">{title}</text>
+<g transform="translate({left} {top})" fill="{fore}">
 {body}
 </g>
 </svg>
@@ -159,7 +158,8 @@ def _draw(piece: Piece) -> str:
     stripped = text.rstrip()
     indent = len(stripped) - len(stripped.lstrip())
     look = f' fill="{_hex(style.color)}"' if style.color and not style.color.is_default else ""
-    look += ' font-weight="bold"' if style.bold else ""
+    # As a declaration: the font of the style sheet would win over an attribute.
+    look += ' style="font-weight:bold"' if style.bold else ""
     look += ' opacity="0.6"' if style.dim else ""
     inner = stripped.lstrip()
     length = f"{len(inner) * CELL_WIDTH:.1f}"

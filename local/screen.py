@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.style import Style
@@ -21,7 +21,7 @@ _STATES = {
     "COMPLETED": ("✓", "described", "green"),
     "ERRORED": ("✗", "failed", "red"),
 }
-_LEAST_ROWS, _MOST_ROWS = 3, 6
+_LEAST_ROWS, _MOST_ROWS = 3, 7
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def thumbnail(path: Path, rows: int = _MOST_ROWS, columns: int = 16) -> tuple[Te
     """Draw a picture in half blocks, two pixels in each cell."""
     try:
         with Image.open(io.BytesIO(path.read_bytes())) as image:
-            small = image.convert("RGB").resize((columns, rows * 2), Image.Resampling.BOX)
+            shape = (columns, rows * 2)
+            small = ImageOps.fit(image.convert("RGB"), shape, Image.Resampling.BOX)
     except OSError:
         return ()
     pixels = small.load()
@@ -56,6 +57,11 @@ def thumbnail(path: Path, rows: int = _MOST_ROWS, columns: int = 16) -> tuple[Te
             line.append("▀", Style(color=_rgb(upper), bgcolor=_rgb(lower)))
         drawn.append(line)
     return tuple(drawn)
+
+
+def shows_colours(console: Console) -> bool:
+    """Tell whether a thumbnail would look like one: sixteen colours are too few."""
+    return console.color_system in {"256", "truecolor"}
 
 
 def rows_for(console: Console, pictures: int) -> int:

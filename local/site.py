@@ -87,7 +87,7 @@ def memory_site(model: ModelChoice) -> Iterator[Site]:
 
         def put(file: Path) -> None:
             files[file.name] = file
-            asyncio.run_coroutine_threadsafe(pipeline.deliver(*_event(file)), loop)
+            asyncio.run_coroutine_threadsafe(pipeline.deliver(*event_for(file, file.name)), loop)
 
         def records() -> Mapping[str, Fields]:
             return {fields["name"]: fields for fields in store.documents().values()}
@@ -95,11 +95,12 @@ def memory_site(model: ModelChoice) -> Iterator[Site]:
         yield Site(upload=put, records=records, last_log_lines=list, addresses=[])
 
 
-def _event(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    attributes = {"id": f"local-{file.name}", "type": FINALIZED}
+def event_for(file: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Make the attributes and the content of an event for a local file under this name."""
+    attributes = {"id": f"local-{name}", "type": FINALIZED}
     content = {
         "bucket": BUCKET,
-        "name": file.name,
+        "name": name,
         "generation": str(time.time_ns() // 1000),
         "contentType": content_type_of(file),
         "size": str(file.stat().st_size),

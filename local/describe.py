@@ -1,0 +1,159 @@
+"""`make describe FILE=photo.jpg`: describe local images with the function's own prompt and model.
+
+python -m local.describe FILE_OR_FOLDER...
+
+The settings are the function's (PROMPT, LANGUAGE, MODEL, PROFILES, ...); nothing is stored. Ends
+with 0 if every image was described, 1 otherwise.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from google.auth.exceptions import GoogleAuthError
+from rich.console import Console
+from rich.text import Text
+
+from describer.clients import build_model
+from describer.describe import Accumulator, Description, describe
+from describer.errors import (
+    DescriberError,
+    ModelTimeoutError,
+    PermanentError,
+    TransientError,
+)
+from describer.event import read_upload
+from describer.image import Image, Images
+from describer.model import Model
+from describer.prompt import Instructions, instructions_for
+from describer.settings import Settings
+from local.bucket import LocalFiles, images_in
+from local.choice import ModelChoice, choose_model
+from local.model import start_standin
+from local.processes import StartError, wait_ready
+from local.site import event_for
+from local.stack import STANDIN_FIRST_SECONDS, STANDIN_PACE_SECONDS
+
+
+def main() -> int:
+    """Describe what the command line names; give the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m local.describe", description="Describe local images; store nothing."
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
+    options = parser.parse_args()
+    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
+    try:
+        files = images_in(options.files)
+        model = choose_model()
+        errors.print(Text.assemble(("Model", "bold"), f": {model.line}."), soft_wrap=True)
+        with _settings(model) as settings:
+            failed = asyncio.run(_describe_all(files, settings, console, errors))
+    except KeyboardInterrupt:
+        errors.print("\nStopped.")
+        return 130
+    except (OSError, DescriberError, GoogleAuthError, StartError) as error:
+        # google-auth gives some of its errors two arguments, of which the first is the sentence.
+        sentence = error.args[0] if isinstance(error, GoogleAuthError) else error
+        errors.print(Text(str(sentence), "red"), soft_wrap=True)
+        return 1
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _settings(model: ModelChoice) -> Iterator[Settings]:
+    with contextlib.ExitStack() as cleanup:
+        url = ""
+        if model.kind == "stand-in":
+            standin = start_standin(pace=STANDIN_PACE_SECONDS / 4, first=STANDIN_FIRST_SECONDS / 4)
+            cleanup.callback(standin.stop)
+            wait_ready(standin)
+            url = standin.base_url
+        yield Settings.from_env({**os.environ, **model.env(url), "IMAGE_INPUT": "inline"})
+
+
+async def _describe_all(
+    files: list[Path], settings: Settings, console: Console, errors: Console
+) -> int:
+    """Describe one file after the other; give how many failed."""
+    objects = {str(file): file for file in files}
+    images = Images(settings, lambda: cast(Any, LocalFiles(objects)))
+    model = build_model(settings)
+    failed = 0
+    for name, file in objects.items():
+        console.print(Text(name, "bold"))
+        try:
+            await _describe_one(name, file, settings, images, model, console)
+        except (PermanentError, TransientError) as error:
+            failed += 1
+            word = error.outcome if isinstance(error, PermanentError) else "failed for now"
+            errors.print(Text(f"{word}: {error}\n", "red"), soft_wrap=True)
+    if len(files) > 1:
+        console.print(f"{len(files) - failed} of {len(files)} described.")
+    return failed
+
+
+async def _describe_one(
+    name: str, file: Path, settings: Settings, images: Images, model: Model, console: Console
+) -> None:
+    instructions = instructions_for(name, settings)
+    image = await images.load(read_upload(*event_for(file, name)))
+    begun = time.monotonic()
+    first: float | None = None
+    shown = ""
+
+    def show(text: str) -> None:
+        nonlocal shown
+        console.file.write(text.removeprefix(shown))
+        console.file.flush()
+        shown = text
+
+    def on_text(text: Accumulator) -> None:
+        nonlocal first
+        first = time.monotonic() if first is None else first
+        show(text.text)
+
+    try:
+        description = await _in_time(model, instructions, image, on_text, settings)
+        show(description.text)
+    finally:
+        if shown:
+            console.print()
+    spent = time.monotonic() - begun
+    after = f", first text after {first - begun:.1f} s" if first else ""
+    console.print(Text(f"{_outcome(description)} in {spent:.1f} s{after}\n", "dim"))
+
+
+async def _in_time(
+    model: Model,
+    instructions: Instructions,
+    image: Image,
+    on_text: Callable[[Accumulator], None],
+    settings: Settings,
+) -> Description:
+    try:
+        async with asyncio.timeout(settings.stream_timeout_seconds):
+            return await describe(model, instructions, image, on_text=on_text)
+    except TimeoutError as error:
+        limit = settings.stream_timeout_seconds
+        raise ModelTimeoutError(f"not done within STREAM_TIMEOUT_SECONDS of {limit:g}") from error
+
+
+def _outcome(description: Description) -> str:
+    usage = description.usage
+    if usage is None:
+        return description.outcome
+    return (
+        f"{description.outcome}, {usage.prompt_tokens} + {usage.completion_tokens} tokens"
+        f" ({usage.total_tokens} in all)"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
