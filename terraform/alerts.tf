@@ -97,12 +97,12 @@ locals {
     first_text = {
       title = "First text comes late"
       query = "${local.query.p95_first} > ${local.limit.first_text_seconds} ${local.enough}"
-      help  = "The 95th percentile of the time from event to first text was above ${local.limit.first_text_seconds} s over the last hour."
+      help  = "The 95th percentile of the time from delivery to first text was above ${local.limit.first_text_seconds} s over the last hour."
     }
     total_time = {
       title = "Descriptions take long"
       query = "${local.query.p95_total} > ${local.limit.total_seconds} ${local.enough}"
-      help  = "The 95th percentile of the time from event to finished record was above ${local.limit.total_seconds} s over the last hour."
+      help  = "The 95th percentile of the time from delivery to finished record was above ${local.limit.total_seconds} s over the last hour."
     }
     tokens = {
       title = "Many tokens in a day"

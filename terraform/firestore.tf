@@ -93,7 +93,7 @@ resource "google_firebaserules_release" "records" {
   count = local.manage_rules ? 1 : 0
 
   project = var.google_cloud_project
-  # https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/firebaserules_release
+  # https://github.com/hashicorp/terraform-provider-google/blob/main/website/docs/r/firebaserules_release.html.markdown
   name         = var.firestore_database == "(default)" ? "cloud.firestore" : "cloud.firestore/${var.firestore_database}"
   ruleset_name = "projects/${var.google_cloud_project}/rulesets/${google_firebaserules_ruleset.records[0].name}"
 }

@@ -1,6 +1,6 @@
 # Security rules, budgets and service identities are refused for a person's own credentials unless a
 # quota project is named.
-# https://registry.terraform.io/providers/hashicorp/google/latest/docs/guides/provider_reference#user_project_override
+# https://github.com/hashicorp/terraform-provider-google/blob/main/website/docs/guides/provider_reference.html.markdown
 provider "google" {
   project               = var.google_cloud_project
   region                = var.region

@@ -59,7 +59,7 @@ resource "google_project_service" "storage" {
 }
 
 # Enabling is eventually consistent.
-# https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/google_project_service
+# https://github.com/hashicorp/terraform-provider-google/blob/main/website/docs/r/google_project_service.html.markdown
 resource "time_sleep" "services" {
   create_duration = "60s"
   triggers        = { services = join(",", local.services) }

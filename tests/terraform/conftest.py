@@ -1,0 +1,154 @@
+"""Terraform in a copy of the tree, and Firestore with our rules; what is missing is said."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = "test-project"
+
+_MIRROR_VARIABLE = "DESCRIBER_TERRAFORM_MIRROR"
+_SIBLING = ROOT.parent / "shared" / "terraform-mirror"
+
+
+def missing(reason: str) -> None:
+    """Skip for what is not installed or not reachable; in CI that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"in CI nothing may be missing: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One plan, as `terraform show -json` gives it.
+
+    Attributes:
+        content: the whole document.
+        file: where it lies, for tools that read it themselves.
+    """
+
+    content: Mapping[str, Any]
+    file: Path
+
+    def resources(self, kind: str = "") -> list[dict[str, Any]]:
+        """Give the managed resources of one type, or all, with what is known of their values."""
+        found = self.content["planned_values"]["root_module"]["resources"]
+        return [
+            resource
+            for resource in found
+            if resource["mode"] == "managed" and (not kind or resource["type"] == kind)
+        ]
+
+    def output(self, name: str) -> Any:
+        """Give the value of an output that is known before apply."""
+        return self.content["planned_values"]["outputs"][name]["value"]
+
+    def environment(self) -> dict[str, str]:
+        """Give the environment variables of the function."""
+        (function,) = self.resources("google_cloudfunctions2_function")
+        variables: dict[str, str] = function["values"]["service_config"][0]["environment_variables"]
+        return variables
+
+
+@dataclass
+class Workspace:
+    """A copy of what Terraform needs, initialised, so that nothing is left in the tree.
+
+    Attributes:
+        folder: the copy of `terraform/`.
+        offline: whether the providers are stand-ins, which plan without credentials.
+    """
+
+    folder: Path
+    environ: dict[str, str]
+    offline: bool
+    _plans: dict[str, Plan] = field(default_factory=dict)
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `terraform` in the copy."""
+        done = subprocess.run(
+            ["terraform", *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    def plan(self, *arguments: str) -> Plan:
+        """Plan with variables given as on the command line; each plan is made once."""
+        if not self.offline:
+            missing("planning needs credentials, or the stand-in providers of a mirror")
+        key = " ".join(arguments)
+        if key not in self._plans:
+            name = f"plan-{len(self._plans)}"
+            self.run("plan", "-input=false", "-no-color", f"-out={name}", *arguments)
+            shown = self.run("show", "-json", name).stdout
+            file = self.folder / f"{name}.json"
+            file.write_text(shown, encoding="utf-8")
+            self._plans[key] = Plan(json.loads(shown), file)
+        return self._plans[key]
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The module beside the program, in a temporary folder."""
+    if shutil.which("terraform") is None:
+        missing("terraform is not installed (https://developer.hashicorp.com/terraform/install)")
+    copy = tmp_path_factory.mktemp("terraform") / "describer"
+    shutil.copytree(
+        ROOT / "terraform",
+        copy / "terraform",
+        symlinks=True,
+        ignore=shutil.ignore_patterns(
+            ".terraform*", "*.tfstate*", "*.auto.tfvars", "terraform.tfvars"
+        ),
+    )
+    shutil.copytree(ROOT / "describer", copy / "describer")
+    for name in ("main.py", "requirements.txt"):
+        shutil.copy(ROOT / name, copy / name)
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TF_VAR_", "GOOGLE_"))
+    }
+    environ |= {"TF_IN_AUTOMATION": "1", "TF_SCHEMA_MIRROR_QUIET": "1", "CHECKPOINT_DISABLE": "1"}
+    mirror = _mirror()
+    if mirror is not None:
+        configuration = copy / "terraformrc"
+        subprocess.run([mirror / "use-mirror", configuration], check=True, capture_output=True)
+        environ["TF_CLI_CONFIG_FILE"] = str(configuration)
+    made = Workspace(copy / "terraform", environ, offline=mirror is not None)
+    begun = made.run("init", "-backend=false", "-input=false", "-no-color", check=False)
+    if begun.returncode != 0:
+        if mirror is not None:
+            pytest.fail(f"terraform init failed with the mirror {mirror}:\n{begun.stderr}")
+        missing(
+            f"no registry of Terraform providers is reachable, and {_MIRROR_VARIABLE} is not set"
+        )
+    return made
+
+
+def _mirror() -> Path | None:
+    named = os.environ.get(_MIRROR_VARIABLE)
+    if named:
+        return Path(named).resolve()
+    return _SIBLING if (_SIBLING / "use-mirror").is_file() else None
+
+
+def reset_state(workspace: Workspace) -> None:
+    """Forget what a test applied."""
+    for name in ("terraform.tfstate", "terraform.tfstate.backup"):
+        with contextlib.suppress(FileNotFoundError):
+            (workspace.folder / name).unlink()

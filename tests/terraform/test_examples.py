@@ -1,0 +1,70 @@
+"""Each example can be planned as it stands, and deploys settings that the function accepts."""
+
+import pytest
+
+from describer.settings import Settings
+from tests.terraform.conftest import ROOT, Plan, Workspace
+
+EXAMPLES = sorted(path.name for path in (ROOT / "terraform" / "examples").iterdir())
+
+
+def _plan(workspace: Workspace, example: str) -> Plan:
+    return workspace.plan(f"-var-file=examples/{example}")
+
+
+def test_there_are_examples() -> None:
+    """The three that docs/deploy.md speaks of."""
+    assert EXAMPLES == ["europe.tfvars", "existing.tfvars", "own-model.tfvars"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_deploys_settings_that_start(workspace: Workspace, example: str) -> None:
+    """The function would not refuse them at its start."""
+    settings = Settings.from_env(_plan(workspace, example).environment())
+    assert settings.google_cloud_project == "my-project"
+
+
+def test_variables_file_to_copy_is_enough(workspace: Workspace) -> None:
+    """The project is all that has to be filled in."""
+    plan = workspace.plan("-var-file=terraform.tfvars.example")
+    assert plan.output("upload_command") == "gcloud storage cp IMAGE.jpg gs://my-project-describer-images/"
+
+
+def test_existing_project_keeps_bucket_database_and_rules(workspace: Workspace) -> None:
+    """Nothing that holds data is made, so nothing can be replaced or destroyed."""
+    plan = _plan(workspace, "existing.tfvars")
+    kinds = {resource["type"] for resource in plan.resources()}
+    assert not kinds & {"google_firestore_database", "google_firebaserules_release"}
+    assert [bucket["name"] for bucket in plan.resources("google_storage_bucket")] == ["source"]
+    assert plan.output("bucket_names") == ["my-project-pictures"]
+
+
+def test_european_example_names_no_place_outside_europe(workspace: Workspace) -> None:
+    """Bucket, database, function, trigger and model are all in Europe."""
+    plan = _plan(workspace, "europe.tfvars")
+    places = {
+        resource["values"].get("location") or resource["values"].get("location_id")
+        for resource in plan.resources()
+        if resource["type"]
+        in {
+            "google_storage_bucket",
+            "google_firestore_database",
+            "google_cloudfunctions2_function",
+            "google_artifact_registry_repository",
+        }
+    }
+    assert places == {"EU", "EUROPE-WEST1", "eur3", "europe-west1"}
+    assert plan.output("trigger_regions") == {"my-project-describer-images": "eu"}
+    assert plan.environment()["MODEL_LOCATION"] == "eu"
+
+
+def test_own_model_gets_its_key_from_secret_manager_alone(workspace: Workspace) -> None:
+    """No key in the environment, and no Vertex AI."""
+    plan = _plan(workspace, "own-model.tfvars")
+    assert "OPENAI_API_KEY" not in plan.environment()
+    (function,) = plan.resources("google_cloudfunctions2_function")
+    (secret,) = function["values"]["service_config"][0]["secret_environment_variables"]
+    assert (secret["key"], secret["secret"], secret["version"]) == ("OPENAI_API_KEY", "model-key", "latest")
+    services = {service["values"]["service"] for service in plan.resources("google_project_service")}
+    assert "aiplatform.googleapis.com" not in services
+    assert "secretmanager.googleapis.com" in services

@@ -1,0 +1,230 @@
+"""Who may do what, whole: the list below is what is granted, and nothing else is."""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.terraform.conftest import PROJECT, Workspace, missing, reset_state
+
+# (member, role, on what, under which condition)
+Grant = tuple[str, str, str, str]
+
+RUN = f"serviceAccount:describer-run@{PROJECT}.iam.gserviceaccount.com"
+TRIGGER = f"serviceAccount:describer-trigger@{PROJECT}.iam.gserviceaccount.com"
+BUILD = f"serviceAccount:describer-build@{PROJECT}.iam.gserviceaccount.com"
+PREDICT = f"projects/{PROJECT}/roles/describer_predict"
+RECORDS = f"projects/{PROJECT}/roles/describer_records"
+ON_PROJECT = f"project {PROJECT}"
+IMAGES = f"{PROJECT}-describer-images"
+ONE_DATABASE = f'resource.name == "projects/{PROJECT}/databases/(default)"'
+
+ALWAYS: set[Grant] = {
+    (RUN, RECORDS, ON_PROJECT, ONE_DATABASE),
+    (RUN, "roles/storage.objectViewer", f"bucket {IMAGES}", ""),
+    (TRIGGER, "roles/eventarc.eventReceiver", ON_PROJECT, ""),
+    (TRIGGER, "roles/run.invoker", "service describer", ""),
+    (BUILD, "roles/logging.logWriter", ON_PROJECT, ""),
+    (BUILD, "roles/artifactregistry.writer", "repository describer", ""),
+    (BUILD, "roles/storage.objectViewer", f"bucket {PROJECT}-describer-source", ""),
+    (
+        BUILD,
+        "roles/storage.objectViewer",
+        ON_PROJECT,
+        'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-NUMBER-us-central1/")',
+    ),
+    ("agent storage", "roles/pubsub.publisher", ON_PROJECT, ""),
+    ("agent eventarc", "roles/eventarc.serviceAgent", ON_PROJECT, ""),
+}
+ON_VERTEX: set[Grant] = {
+    (RUN, PREDICT, ON_PROJECT, ""),
+    ("agent aiplatform", "roles/storage.objectViewer", f"bucket {IMAGES}", ""),
+}
+ENCRYPT = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+KEY = "projects/keys/locations/us-central1/keyRings/r/cryptoKeys/"
+DEPLOYER = "group:deployers@example.com"
+LABELS = {"team": "pictures", "stage": "test"}
+
+
+@dataclass(frozen=True)
+class Life:
+    """One deployment from apply to destroy, against the stand-in providers.
+
+    Attributes:
+        resources: all of them after apply, with every value known.
+        second_plan: what Terraform would change right after.
+        goodbye: what it said on destroying.
+    """
+
+    resources: list[dict[str, Any]]
+    second_plan: subprocess.CompletedProcess[str]
+    goodbye: str
+
+    def values(self, address: str) -> dict[str, Any]:
+        """Give the values of one resource."""
+        (found,) = (resource for resource in self.resources if resource["address"] == address)
+        values: dict[str, Any] = found["values"]
+        return values
+
+
+def _live(workspace: Workspace, **variables: Any) -> Life:
+    if not workspace.offline:
+        missing("applying needs a project, or the stand-in providers of a mirror")
+    given = [
+        f"-var={name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in {"google_cloud_project": PROJECT, **variables}.items()
+    ]
+    usual = ("-input=false", "-no-color", *given)
+    try:
+        workspace.run("apply", "-auto-approve", *usual)
+        shown = json.loads(workspace.run("show", "-json").stdout)
+        second_plan = workspace.run("plan", "-detailed-exitcode", *usual, check=False)
+        goodbye = workspace.run("destroy", "-auto-approve", *usual).stdout
+    finally:
+        reset_state(workspace)
+    return Life(shown["values"]["root_module"]["resources"], second_plan, goodbye)
+
+
+@pytest.fixture(scope="module")
+def usual(workspace: Workspace) -> Life:
+    """A fresh project, nothing set but its name."""
+    return _live(workspace)
+
+
+@pytest.fixture(scope="module")
+def unusual(workspace: Workspace) -> Life:
+    """Another model, own keys, a second bucket, an old project, someone else who deploys."""
+    return _live(
+        workspace,
+        openai_base_url="https://example.com/v1",
+        openai_api_key={"secret": "model-key"},
+        model="some-model",
+        buckets={"more-images": {"create": False}},
+        kms_keys={use: KEY + use for use in ("function", "bucket", "database")},
+        grant_pubsub_token_creator="true",
+        deployers=[DEPLOYER],
+        labels=LABELS,
+        alert_emails=["ada@example.com"],
+    )
+
+
+def _grants(resources: list[dict[str, Any]]) -> set[Grant]:
+    agents = {
+        resource["values"]["member"]: f"agent {resource['index']}"
+        for resource in resources
+        if resource["type"] == "google_project_service_identity"
+    }
+    agents |= {
+        resource["values"]["member"]: "agent storage"
+        for resource in resources
+        if resource["type"] == "google_storage_project_service_account"
+    }
+    grants = [resource for resource in resources if "_iam_" in resource["type"] and "custom_role" not in resource["type"]]
+    # Bindings and policies would take roles away from others; members only add.
+    assert {resource["type"].rsplit("_", 1)[1] for resource in grants} == {"member"}
+    found: list[Grant] = []
+    for resource in grants:
+        values = resource["values"]
+        condition = values.get("condition") or [{"expression": ""}]
+        found.append(
+            (
+                agents.get(values["member"], values["member"]),
+                values["role"],
+                _place(resource["type"], values),
+                re.sub(r"gcf-v2-sources-\d+-", "gcf-v2-sources-NUMBER-", condition[0]["expression"]),
+            )
+        )
+    assert len(found) == len(set(found)), "granted twice"
+    return set(found)
+
+
+def _place(kind: str, values: dict[str, Any]) -> str:
+    match kind:
+        case "google_project_iam_member":
+            return f"project {values['project']}"
+        case "google_storage_bucket_iam_member":
+            return f"bucket {values['bucket'].removeprefix('b/')}"
+        case "google_cloud_run_v2_service_iam_member":
+            return f"service {values['name']}"
+        case "google_artifact_registry_repository_iam_member":
+            return f"repository {values['repository'].rsplit('/')[-1]}"
+        case "google_secret_manager_secret_iam_member":
+            return f"secret {values['secret_id'].rsplit('/')[-1]}"
+        case "google_service_account_iam_member":
+            return f"account {values['service_account_id'].rsplit('/')[-1].split('@')[0]}"
+        case "google_kms_crypto_key_iam_member":
+            return f"key {values['crypto_key_id'].rsplit('/')[-1]}"
+    raise AssertionError(f"a grant on something new: {kind}")
+
+
+def test_default_deployment(usual: Life) -> None:
+    """A fresh project: ten grants, and two for Vertex AI."""
+    assert _grants(usual.resources) == ALWAYS | ON_VERTEX
+
+
+def test_own_roles_hold_what_the_program_calls(usual: Life) -> None:
+    """One permission to call a model, three to read, create and update a record."""
+    roles = {
+        resource["values"]["role_id"]: set(resource["values"]["permissions"])
+        for resource in usual.resources
+        if resource["type"] == "google_project_iam_custom_role"
+    }
+    assert roles == {
+        "describer_predict": {"aiplatform.endpoints.predict"},
+        "describer_records": {
+            "datastore.entities.create",
+            "datastore.entities.get",
+            "datastore.entities.update",
+        },
+    }
+
+
+def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
+    """Without Vertex AI its two grants are gone; each option adds its own."""
+    keys = ("artifactregistry", "cloudfunctions", "eventarc", "run", "storage")
+    accounts = ("run", "trigger", "build")
+    signs = "roles/iam.serviceAccountOpenIdTokenCreator"
+    assert _grants(unusual.resources) == ALWAYS | {
+        (RUN, "roles/storage.objectViewer", "bucket more-images", ""),
+        (RUN, "roles/secretmanager.secretAccessor", "secret model-key", ""),
+        *((f"agent {agent}", ENCRYPT, "key function", "") for agent in keys),
+        ("agent storage", ENCRYPT, "key bucket", ""),
+        ("agent firestore", ENCRYPT, "key database", ""),
+        ("agent pubsub", signs, "account describer-trigger", ""),
+        *((DEPLOYER, "roles/iam.serviceAccountUser", f"account describer-{a}", "") for a in accounts),
+    }
+
+
+def test_everything_that_takes_labels_has_them(unusual: Life) -> None:
+    """`labels` reaches every resource that has labels of its own."""
+    taken: dict[str, Any] = {}
+    for resource in unusual.resources:
+        values = resource["values"]
+        if resource["mode"] != "managed":
+            continue
+        if resource["type"] == "google_monitoring_dashboard":
+            taken[resource["address"]] = json.loads(values["dashboard_json"])["labels"]
+        elif "user_labels" in values or "labels" in values:
+            taken[resource["address"]] = values.get("user_labels", values.get("labels"))
+    assert len(taken) > 10
+    assert {address: labels for address, labels in taken.items() if labels != LABELS} == {}
+
+
+@pytest.mark.parametrize("life", ["usual", "unusual"])
+def test_nothing_changes_on_the_second_apply(life: str, request: pytest.FixtureRequest) -> None:
+    """No argument that the next plan would want to change again."""
+    second_plan = request.getfixturevalue(life).second_plan
+    assert second_plan.returncode == 0, second_plan.stdout
+
+
+def test_destroy_abandons_images_and_records(usual: Life) -> None:
+    """Bucket and database are left where they are, whatever else goes."""
+    bucket = usual.values(f'google_storage_bucket.images["{IMAGES}"]')
+    database = usual.values("google_firestore_database.records[0]")
+    assert (bucket["deletion_policy"], bucket["force_destroy"]) == ("ABANDON", False)
+    assert database["deletion_policy"] == "ABANDON"
+    assert database["delete_protection_state"] == "DELETE_PROTECTION_ENABLED"
+    assert "Destroy complete!" in usual.goodbye

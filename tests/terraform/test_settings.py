@@ -1,0 +1,127 @@
+"""Settings carry the same names in Terraform, in the program and in the README, and hold."""
+
+import json
+import re
+
+import pytest
+
+from describer.settings import VARIABLES, Settings
+from tests.terraform.conftest import PROJECT, ROOT, Workspace
+
+NAMES = {variable.name for variable in VARIABLES}
+# From Secret Manager, not from the plain environment.
+SECRET = {variable.name for variable in VARIABLES if variable.secret}
+# Guards a setting at plan time; the function has no use for it.
+PLAN_ONLY = {"CHECK_MODEL_LOCATION"}
+
+PROFILES = [{"pattern": "plans/*", "language": "fr", "max_output_tokens": 512}]
+EVERYTHING = {
+    "google_cloud_project": PROJECT,
+    "bucket_name": "uploads",
+    "openai_base_url": "https://example.com/v1",
+    "openai_api_key": json.dumps({"secret": "model-key"}),
+    "model": "some-model",
+    "model_location": "us",
+    "image_input": "inline",
+    "firestore_database": "pictures",
+    "firestore_collection": "texts",
+    "prompt": "Name the plants.",
+    "language": "de-CH",
+    "max_output_tokens": "2048",
+    "profiles": json.dumps(PROFILES),
+    "buckets": json.dumps({"more-uploads": {}}),
+    "name_include": json.dumps(["*.png", "*.jpg"]),
+    "name_exclude": json.dumps(["drafts/*"]),
+    "max_image_bytes": "1000000",
+    "flush_seconds": "2.5",
+    "stream_timeout_seconds": "100",
+    "chunk_timeout_seconds": "20",
+    "lease_seconds": "30.5",
+    "max_attempts": "3",
+    "max_event_age_seconds": "3600",
+    "log_level": "DEBUG",
+}
+ALL_ARGUMENTS = [f"-var={name}={value}" for name, value in EVERYTHING.items()]
+
+
+def _terraform_variables(file: str) -> set[str]:
+    text = (ROOT / "terraform" / file).read_text()
+    return {name.upper() for name in re.findall(r'^variable "(\w+)"', text, re.MULTILINE)}
+
+
+def test_terraform_has_a_variable_for_each_setting_and_no_other() -> None:
+    """One name for one thing: the variables are the settings, in lower case."""
+    assert _terraform_variables("variables-settings.tf") | {"BUCKETS"} == NAMES | PLAN_ONLY
+    assert "BUCKETS" in _terraform_variables("variables.tf")
+
+
+def test_readme_has_a_row_for_each_setting_and_no_other() -> None:
+    """The settings table tells of every variable, and of none that is gone."""
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)`(.*)", readme, re.MULTILINE)
+    names: set[str] = set()
+    for first, rest in rows:
+        # A row may stand for several: | `A`, `B` | ...
+        names |= {first, *re.findall(r"`([A-Z][A-Z_]+)`", rest.split("|")[0])}
+    assert names >= NAMES
+    assert {name for name in names if not name.endswith("_EMULATOR_HOST")} == NAMES
+
+
+def test_every_setting_reaches_the_function(workspace: Workspace) -> None:
+    """With everything set, the environment has exactly the program's variables."""
+    plan = workspace.plan(*ALL_ARGUMENTS)
+    (function,) = plan.resources("google_cloudfunctions2_function")
+    secrets = function["values"]["service_config"][0]["secret_environment_variables"]
+    assert set(plan.environment()) == NAMES - SECRET
+    assert {secret["key"] for secret in secrets} == SECRET
+
+
+def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
+    """The values survive the way through the environment."""
+    settings = Settings.from_env(workspace.plan(*ALL_ARGUMENTS).environment())
+    for name, given in EVERYTHING.items():
+        if name in {"openai_api_key", "bucket_name", "buckets", "profiles", "name_include", "name_exclude"}:
+            continue
+        found = getattr(settings, name)
+        assert type(found)(given) == found, name
+    assert settings.buckets == ("more-uploads", "uploads")
+    assert settings.name_include.patterns == ("*.png", "*.jpg")
+    assert settings.name_exclude.patterns == ("drafts/*",)
+    (profile,) = settings.profiles
+    assert (profile.pattern.patterns, profile.language, profile.max_output_tokens) == (("plans/*",), "fr", 512)
+
+
+def test_defaults_are_the_same(workspace: Workspace) -> None:
+    """What Terraform passes if nothing is set is what the program assumes if nothing is set."""
+    plan = workspace.plan(f"-var=google_cloud_project={PROJECT}")
+    deployed = Settings.from_env(plan.environment())
+    own = Settings(google_cloud_project=PROJECT, buckets=deployed.buckets)
+    assert deployed == own
+    assert deployed.buckets == (f"{PROJECT}-describer-images",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lease_seconds", "11"),
+        ("lease_seconds", "900"),
+        ("flush_seconds", "60"),
+        ("stream_timeout_seconds", "480"),
+        ("chunk_timeout_seconds", "400"),
+        ("max_event_age_seconds", "85200"),
+        ("max_attempts", "1000"),
+        ("max_image_bytes", str(5 * 1024**4)),
+        ("max_output_tokens", "65536"),
+    ],
+)
+def test_limits_in_terraform_are_within_the_function_s(name: str, value: str) -> None:
+    """A value at Terraform's limit starts the function, too."""
+    fitting = {
+        "LEASE_SECONDS": "900",
+        "CHUNK_TIMEOUT_SECONDS": "1",
+        "STREAM_TIMEOUT_SECONDS": "480",
+        "FLUSH_SECONDS": "1",
+    }
+    text = (ROOT / "terraform" / "variables-settings.tf").read_text()
+    assert re.search(rf"var\.{name} [<>]= {value}\b", text), "not Terraform's limit any more"
+    Settings.from_env(fitting | {name.upper(): value})
