@@ -11,14 +11,18 @@ import datetime as dt
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import GoogleAuthError
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from describer.errors import DescriberError
 from local.bucket import SAMPLES, images_in
 from local.choice import ModelChoice, choose_model
 from local.emulators import missing_parts
@@ -99,15 +103,17 @@ def main() -> int:
     recording = Recording() if options.record else None
     # A terminal that goes away or `kill` ends the demo as Ctrl-C does, in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    threading.excepthook = _leave_out_lost_streams
     try:
         files = images_in(options.images or [SAMPLES])
         described = _run(console, files, options, recording)
     except KeyboardInterrupt:
         console.print("\nStopped.")
         return 130
-    except (StartError, FileNotFoundError) as error:
-        console.print(f"[red]{type(error).__name__}[/]: ", end="")
-        console.print(str(error), markup=False)
+    except (StartError, DescriberError, GoogleAuthError, OSError) as error:
+        # google-auth gives some of its errors two arguments, of which the first is the sentence.
+        sentence = error.args[0] if isinstance(error, GoogleAuthError) else error
+        console.print(Text(str(sentence), "red"), soft_wrap=True)
         return 1
     if recording is not None:
         recording.save(options.record)
@@ -226,6 +232,12 @@ def _explain(console: Console, site: Site) -> None:
     console.print(f"\n[red]Not all were described.[/] The logs are in {folder}")
     for line in site.last_log_lines():
         console.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _leave_out_lost_streams(failure: threading.ExceptHookArgs) -> None:
+    """Keep the client's tracebacks of ended streams off the screen: `records.py` listens again."""
+    if not isinstance(failure.exc_value, GoogleAPICallError):
+        threading.__excepthook__(failure)
 
 
 def _options() -> argparse.Namespace:

@@ -4,11 +4,14 @@ import contextlib
 import datetime as dt
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from google.cloud import firestore  # type: ignore[import-untyped,unused-ignore]
+
+_LISTEN_AGAIN_SECONDS = 0.5
 
 Fields = Mapping[str, Any]
 # Gives all records as they are now, by object name.
@@ -72,22 +75,39 @@ def firestore_records(host: str, project: str, collection: str) -> Iterator[Reco
             del os.environ["FIRESTORE_EMULATOR_HOST"]
         else:
             os.environ["FIRESTORE_EMULATOR_HOST"] = before
-    lock = threading.Lock()
-    known: dict[str, Fields] = {}
-
-    def changed(documents: list[Any], _: Any, __: Any) -> None:
-        records = [document.to_dict() for document in documents]
-        with lock:
-            known.clear()
-            known.update((record["name"], record) for record in records)
-
-    def now() -> Mapping[str, Fields]:
-        with lock:
-            return dict(known)
-
-    listener = client.collection(collection).on_snapshot(changed)
+    listener = _Listener(client.collection(collection))
     try:
-        yield now
+        yield listener.records
     finally:
-        listener.unsubscribe()  # type: ignore[no-untyped-call,unused-ignore]
+        listener.stop()
         client.close()  # type: ignore[no-untyped-call,unused-ignore]
+
+
+class _Listener:
+    """Firestore's own listener, begun anew should its stream end: it does not do that itself."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+        self._lock = threading.Lock()
+        self._known: dict[str, Fields] = {}
+        self._begin()
+
+    def records(self) -> Mapping[str, Fields]:
+        """Give the records by object name, as last heard of."""
+        if not self._watch.is_active and time.monotonic() > self._begun + _LISTEN_AGAIN_SECONDS:
+            self._begin()
+        with self._lock:
+            return dict(self._known)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._watch.unsubscribe()
+
+    def _begin(self) -> None:
+        self._begun = time.monotonic()
+        self._watch: Any = self._collection.on_snapshot(self._changed)
+
+    def _changed(self, documents: list[Any], _: Any, __: Any) -> None:
+        records = [document.to_dict() for document in documents]
+        with self._lock:
+            self._known = {record["name"]: record for record in records}

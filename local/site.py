@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,6 @@ from describer.settings import Settings
 from local.bucket import BUCKET, LocalFiles, content_type_of, upload, upload_url
 from local.choice import ModelChoice
 from local.events import FINALIZED
-from local.function import ROOT
 from local.model import start_standin
 from local.processes import wait_ready
 from local.records import Fields, Records, firestore_records
@@ -31,6 +31,7 @@ from local.stack import (
 )
 
 _LAST_LINES = 5
+_REDELIVERY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def memory_site(model: ModelChoice) -> Iterator[Site]:
             wait_ready(standin)
             url = standin.base_url
         environment = {**os.environ, "FLUSH_SECONDS": "0.4", "BUCKETS": "", **model.env(url)}
-        settings = Settings.from_env({**environment, "IMAGE_INPUT": "inline"})
+        # Its log goes to this very terminal; what went wrong is in the records, too.
+        environment |= {"IMAGE_INPUT": "inline", "LOG_LEVEL": "ERROR"}
+        settings = Settings.from_env(environment)
         files: dict[str, Path] = {}
         store = MemoryStore()
         images = Images(settings, lambda: cast(Any, LocalFiles(files)))
@@ -87,12 +90,22 @@ def memory_site(model: ModelChoice) -> Iterator[Site]:
 
         def put(file: Path) -> None:
             files[file.name] = file
-            asyncio.run_coroutine_threadsafe(pipeline.deliver(*event_for(file, file.name)), loop)
+            asyncio.run_coroutine_threadsafe(_deliver(pipeline, file), loop)
 
         def records() -> Mapping[str, Fields]:
             return {fields["name"]: fields for fields in store.documents().values()}
 
         yield Site(upload=put, records=records, last_log_lines=list, addresses=[])
+
+
+async def _deliver(pipeline: Pipeline, file: Path) -> None:
+    """Deliver until it is acknowledged, as Eventarc does."""
+    attributes, content = event_for(file, file.name)
+    while True:
+        answer = await pipeline.deliver(attributes, content)
+        if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return
+        await asyncio.sleep(_REDELIVERY_SECONDS)
 
 
 def event_for(file: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -137,5 +150,4 @@ def _addresses(stack: Stack) -> list[tuple[str, str]]:
         ("read the records", f"curl -g '{stack.records_url}'"),
         ("read them with a client library", f"FIRESTORE_EMULATOR_HOST={stack.firestore.host}"),
         ("the function's log", f"tail -f {stack.function.log}"),
-        ("the code that runs", str(ROOT / "main.py")),
     ]
