@@ -133,6 +133,7 @@ class Claim:
         On a conflict the record is read: the conflict may be our own write whose answer was
         lost, or somebody's edit of a field that is not ours.
         """
+        person = False
         for _ in range(_ROUNDS):
             try:
                 self._version = await self._store.update(
@@ -140,16 +141,21 @@ class Claim:
                 )
             except VersionConflictError:
                 snapshot = await self._store.read(self._id)
-                self._version = self._version_if_ours(snapshot, fields)
                 if snapshot is not None and snapshot.fields.get("status") == fields["status"]:
-                    return
-                if snapshot is not None and Record.parse(snapshot.fields).written_by_person:
+                    self._version = snapshot.version
+                    break
+                self._version, person = self._if_still_ours(snapshot)
+                if person:
                     fields = self.draft.yielded_to_person(self._now())
             else:
-                return
-        raise StoreError(f"the record changed {_ROUNDS} times while it was written")
+                break
+        else:
+            raise StoreError(f"the record changed {_ROUNDS} times while it was written")
+        if person:
+            raise LeaseLostError("a person has written the description", superseded=True)
 
-    def _version_if_ours(self, snapshot: Snapshot | None, fields: Fields) -> Version:
+    def _if_still_ours(self, snapshot: Snapshot | None) -> tuple[Version, bool]:
+        """Give the version to write on, and whether a person's text stands there now."""
         if snapshot is None:
             raise LeaseLostError("the record was deleted while it was written", superseded=False)
         record = Record.parse(snapshot.fields)
@@ -157,12 +163,11 @@ class Claim:
             raise LeaseLostError(
                 f"generation {record.generation} has taken the record over", superseded=True
             )
-        landed = snapshot.fields.get("status") == fields["status"]
-        if not landed and record.lease_owner != self.draft.owner:
+        if record.lease_owner != self.draft.owner:
             raise LeaseLostError(
                 f"attempt {record.attempt}, of another delivery, has the record", superseded=False
             )
-        return snapshot.version
+        return snapshot.version, record.written_by_person
 
 
 async def claim(

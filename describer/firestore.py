@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 # What another try may mend. A write whose answer was lost meets its own precondition then;
 # claim.py tells that from a lost lease.
-_TRANSIENT = (
+TRANSIENT = (
     api.Aborted,
     api.DeadlineExceeded,
     api.InternalServerError,
@@ -74,7 +74,7 @@ async def _call(
 ) -> T:
     """Call with retries that end in time: the library's own go on for a minute and more."""
     retry = AsyncRetry(
-        predicate=lambda exc: isinstance(exc, _TRANSIENT),
+        predicate=lambda exc: isinstance(exc, TRANSIENT),
         initial=0.1,
         maximum=2.0,
         multiplier=2.0,

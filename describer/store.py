@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final, Protocol, TypeAlias
 
 # Opaque; only the store that gave it can compare it. Firestore's is the update time.
 Version: TypeAlias = object
 
 
-class Remove:
+class Remove(Enum):
     """A value that stands for the absence of the field."""
 
-    def __repr__(self) -> str:
-        return "REMOVE"
+    REMOVE = "REMOVE"
 
 
-REMOVE: Final = Remove()
+REMOVE: Final = Remove.REMOVE
 Fields: TypeAlias = Mapping[str, Any]
 
 # One call, all its retries included. Claims and partial writes can be done again by the next

@@ -1,0 +1,64 @@
+"""Fixtures for the real parts, each started once; what is not installed is said, not hidden."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from google.cloud import storage
+
+from local.emulators import firestore_emulator, gcs_server, why_no_firestore, why_no_gcs
+from local.model import StandInServer, standin_server
+from local.processes import Server
+
+
+def missing(reason: str) -> None:
+    """Skip for a part that is not installed; in CI that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"in CI nothing may be missing: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def firestore_server() -> Iterator[Server]:
+    """The official Firestore emulator."""
+    if reason := why_no_firestore():
+        missing(reason)
+    with firestore_emulator() as server:
+        os.environ["FIRESTORE_EMULATOR_HOST"] = server.host
+        yield server
+        del os.environ["FIRESTORE_EMULATOR_HOST"]
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Server]:
+    """A Cloud Storage emulator."""
+    if reason := why_no_gcs():
+        missing(reason)
+    with gcs_server() as server:
+        os.environ["STORAGE_EMULATOR_HOST"] = server.url
+        yield server
+        del os.environ["STORAGE_EMULATOR_HOST"]
+
+
+@pytest.fixture
+def bucket(gcs: Server) -> "storage.Bucket":
+    """An empty bucket of its own."""
+    client = storage.Client(project="demo-describer")
+    made: storage.Bucket = client.create_bucket(f"uploads-{os.urandom(4).hex()}")
+    return made
+
+
+@pytest.fixture(scope="session")
+def _standin() -> Iterator[StandInServer]:
+    with standin_server() as server:
+        yield server
+
+
+@pytest.fixture
+def standin(_standin: StandInServer) -> StandInServer:
+    """The model stand-in, without scripts, its log empty."""
+    _standin.reset()
+    _standin.pace(0)
+    return _standin
+
+

@@ -1,0 +1,126 @@
+"""The store's promises: one suite over the in-memory store and the Firestore emulator."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+from google.cloud import firestore
+
+from describer.errors import RecordExistsError, VersionConflictError
+from describer.firestore import FirestoreStore
+from describer.memory import MemoryStore
+from describer.store import REMOVE, Store
+
+Check = Callable[[Store], Awaitable[None]]
+NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", "firestore"])
+def check(request: pytest.FixtureRequest) -> Callable[[Check], None]:
+    """Run a check on an empty store of each kind."""
+    if request.param == "memory":
+        return lambda what: asyncio.run(what(MemoryStore()))  # type: ignore[arg-type]
+    request.getfixturevalue("firestore_server")
+
+    async def on_emulator(what: Check) -> None:
+        client = firestore.AsyncClient(project=f"demo-{os.urandom(4).hex()}")
+        try:
+            await what(FirestoreStore(client, "descriptions"))
+        finally:
+            client.close()
+
+    return lambda what: asyncio.run(on_emulator(what))
+
+
+def test_create_makes_what_read_gives(check: Callable[[Check], None]) -> None:
+    """All types that the record uses, unchanged; REMOVE leaves a field out."""
+    fields = {
+        "text": "é\U0001f408\u2028\0",
+        "n": 2**53,
+        "at": NOW,
+        "map": {"a": {"b": 1}},
+        "x": REMOVE,
+    }
+
+    async def what(store: Store) -> None:
+        version = await store.create("r1", fields)
+        found = await store.read("r1")
+        assert found is not None
+        assert found.version == version
+        assert found.fields == {k: v for k, v in fields.items() if v is not REMOVE}
+        assert 0 <= found.unchanged_seconds < 60
+
+    check(what)
+
+
+def test_read_of_nothing_is_none(check: Callable[[Check], None]) -> None:
+    """Not an error."""
+
+    async def what(store: Store) -> None:
+        assert await store.read("r1") is None
+
+    check(what)
+
+
+def test_create_needs_absence_and_update_presence(check: Callable[[Check], None]) -> None:
+    """Each has an error of its own."""
+
+    async def what(store: Store) -> None:
+        version = await store.create("r1", {"a": 1})
+        with pytest.raises(RecordExistsError):
+            await store.create("r1", {"a": 2})
+        with pytest.raises(VersionConflictError):
+            await store.update("r2", {"a": 1}, version=version)
+
+    check(what)
+
+
+def test_update_replaces_named_fields_and_keeps_others(check: Callable[[Check], None]) -> None:
+    """A map is replaced whole; REMOVE removes, also what is not there."""
+
+    async def what(store: Store) -> None:
+        version = await store.create("r1", {"a": {"x": 1, "y": 2}, "b": 1, "c": 1})
+        changes = {"a": {"x": 3}, "c": REMOVE, "d": REMOVE}
+        await store.update("r1", changes, version=version)
+        found = await store.read("r1")
+        assert found is not None
+        assert found.fields == {"a": {"x": 3}, "b": 1}
+
+    check(what)
+
+
+def test_each_version_can_be_updated_once(check: Callable[[Check], None]) -> None:
+    """The fence: a writer with an old version never writes."""
+
+    async def what(store: Store) -> None:
+        first = await store.create("r1", {"n": 0})
+        second = await store.update("r1", {"n": 1}, version=first)
+        with pytest.raises(VersionConflictError):
+            await store.update("r1", {"n": 2}, version=first)
+        third = await store.update("r1", {"n": 3}, version=second)
+        found = await store.read("r1")
+        assert found is not None
+        assert (found.fields, found.version) == ({"n": 3}, third)
+
+    check(what)
+
+
+@pytest.mark.parametrize("kind", ["create", "update"])
+def test_a_race_has_one_winner(check: Callable[[Check], None], kind: str) -> None:
+    """Counted over ten rounds of eight."""
+
+    async def what(store: Store) -> None:
+        for at in range(10):
+            name = f"r{at}"
+            if kind == "create":
+                racers = [store.create(name, {"n": n}) for n in range(8)]
+            else:
+                version = await store.create(name, {"n": -1})
+                racers = [store.update(name, {"n": n}, version=version) for n in range(8)]
+            results = await asyncio.gather(*racers, return_exceptions=True)
+            lost = [r for r in results if isinstance(r, RecordExistsError | VersionConflictError)]
+            assert len(lost) == 7
+
+    check(what)

@@ -1,0 +1,303 @@
+"""The real OpenAI client over a transport of ours: what it sends, and what its errors become."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import google.api_core.exceptions
+import google.auth.exceptions
+import httpx2
+import openai
+import pytest
+
+from describer import firestore, model
+from describer.errors import (
+    BlockedError,
+    DescriberError,
+    ModelAccessError,
+    ModelBusyError,
+    ModelError,
+    ModelRejectedError,
+    ModelTimeoutError,
+    ModelUnreachableError,
+    PermanentError,
+    RecordExistsError,
+    StoreError,
+    StreamBrokenError,
+    VersionConflictError,
+)
+from describer.image import Image
+from describer.model import OpenAIModel, translate, vertex_base_url
+from describer.prompt import instructions_for
+from describer.settings import Settings
+from describer.stream import Chunk
+from describer.token import AccessToken
+
+Handler = Callable[[httpx2.Request], httpx2.Response]
+GOOD = b'data: {"choices":[{"delta":{"content":"A cat"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n'
+
+
+def ask(
+    handler: Handler,
+    *,
+    token: AccessToken | None = None,
+    base_url: str = "https://host.example/v1",
+    settings: Settings | None = None,
+) -> list[Chunk]:
+    """Stream one answer through the real client."""
+
+    async def work() -> list[Chunk]:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(handler))
+        client = openai.AsyncOpenAI(
+            base_url=base_url, api_key=token or "key", max_retries=0, http_client=http
+        )
+        instructions = instructions_for("a.jpg", settings or Settings())
+        image = Image("gs://b/a.jpg", "image/jpeg", 1)
+        async with OpenAIModel(client, token).stream(instructions, image) as chunks:
+            return [chunk async for chunk in chunks]
+
+    return asyncio.run(work())
+
+
+def answering(status: int, body: bytes = b"", **headers: str) -> Handler:
+    return lambda _: httpx2.Response(status, content=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("global", "https://aiplatform.googleapis.com/v1/projects/p/locations/global"),
+        ("us", "https://aiplatform.us.rep.googleapis.com/v1/projects/p/locations/us"),
+        ("eu", "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu"),
+        (
+            "europe-west4",
+            "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4",
+        ),
+    ],
+)
+def test_each_kind_of_location_has_its_host(location: str, url: str) -> None:
+    """The template with the location in front is wrong for three of them."""
+    assert vertex_base_url("p", location) == f"{url}/endpoints/openapi"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "limit"),
+    [
+        ("https://host.example/v1", "max_tokens"),
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+    ],
+)
+def test_sends_what_the_endpoint_documents_and_nothing_else(base_url: str, limit: str) -> None:
+    """Unsupported parameters are ignored silently or refused, so none is sent."""
+    sent: list[httpx2.Request] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request)
+        return httpx2.Response(200, content=GOOD)
+
+    assert ask(handler, base_url=base_url) == [Chunk("A cat", "stop")]
+    body = json.loads(sent[0].content)
+    assert sent[0].url == f"{base_url}/chat/completions"
+    assert sent[0].headers["authorization"] == "Bearer key"
+    assert set(body) == {"model", "stream", "stream_options", limit, "messages"}
+    assert body["model"] == "google/gemini-3.5-flash-lite"
+    system, user = body["messages"]
+    assert system["role"] == "system"
+    assert user["content"][0] == {"type": "image_url", "image_url": {"url": "gs://b/a.jpg"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        *((s, b"", ModelBusyError) for s in (408, 409, 425, 429, 499, 500, 502, 503, 504, 529)),
+        *((s, b"", ModelAccessError) for s in (401, 402, 403, 404, 410)),
+        *((s, b"", ModelRejectedError) for s in (400, 413, 415, 422)),
+        (400, b'[{"error":{"message":"Service agents are being provisioned"}}]', ModelBusyError),
+        (400, b'{"error":{"code":"content_filter","message":"no"}}', BlockedError),
+        (400, b'{"error":"plain text"}', ModelRejectedError),
+        (400, b"[" * 100_000, ModelRejectedError),
+        (503, b"<html>", ModelBusyError),
+    ],
+    ids=str,
+)
+def test_an_error_answer_is_classified(
+    status: int, body: bytes, expected: type[DescriberError]
+) -> None:
+    """By its status first, by its words where the status does not tell."""
+    with pytest.raises(DescriberError) as caught:
+        ask(answering(status, body))
+    assert type(caught.value) is expected
+
+
+def test_the_servers_words_and_retry_after_are_kept() -> None:
+    """Also from the list that Google's front end wraps errors in."""
+    body = b'[{"error":{"code":429,"message":"Resource exhausted","status":"RESOURCE_EXHAUSTED"}}]'
+    with pytest.raises(ModelBusyError, match="RESOURCE_EXHAUSTED: Resource exhausted") as caught:
+        ask(answering(429, body, **{"Retry-After": "7"}))
+    assert caught.value.retry_after_seconds == 7
+    assert caught.value.http_status == 429
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (httpx2.ConnectError("refused"), ModelUnreachableError),
+        (httpx2.ConnectTimeout("slow"), ModelTimeoutError),
+        (httpx2.ReadTimeout("slow"), ModelTimeoutError),
+        (httpx2.RemoteProtocolError("cut"), ModelUnreachableError),
+    ],
+    ids=repr,
+)
+def test_a_failed_connection_is_transient(
+    error: httpx2.HTTPError, expected: type[DescriberError]
+) -> None:
+    """Before any answer."""
+
+    def handler(_: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    with pytest.raises(expected):
+        ask(handler)
+
+
+class _Broken(httpx2.AsyncByteStream):
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def __aiter__(self):  # type: ignore[no-untyped-def]
+        yield b'data: {"choices":[{"delta":{"content":"A"}}]}\n\n'
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (httpx2.ReadTimeout("silence"), ModelTimeoutError),
+        (httpx2.RemoteProtocolError("cut"), StreamBrokenError),
+        (httpx2.ReadError("reset"), StreamBrokenError),
+    ],
+    ids=repr,
+)
+def test_a_broken_stream_is_transient(error: Exception, expected: type[DescriberError]) -> None:
+    """After the first chunk."""
+    with pytest.raises(expected):
+        ask(lambda _: httpx2.Response(200, stream=_Broken(error)))
+
+
+class FakeCredentials:
+    """Counts refreshes; every token is new."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.token: str | None = None
+        self.refreshes = 0
+        self.valid = False
+        self.expired = False
+        self._failures = list(failures)
+
+    def refresh(self, request: object) -> None:
+        """Give a new token, or the next failure."""
+        self.refreshes += 1
+        if self._failures:
+            raise self._failures.pop(0)
+        self.token, self.valid = f"token-{self.refreshes}", True
+
+
+def test_one_401_renews_the_token_once() -> None:
+    """A token revoked before its time costs one more request; a second 401 is the answer."""
+    seen: list[str] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.headers["authorization"])
+        return httpx2.Response(200 if "token-2" in seen[-1] else 401, content=GOOD)
+
+    credentials = FakeCredentials()
+    assert ask(handler, token=AccessToken(credentials)) == [Chunk("A cat", "stop")]
+    assert seen == ["Bearer token-1", "Bearer token-2"]
+    with pytest.raises(ModelAccessError):
+        ask(answering(401), token=AccessToken(FakeCredentials()))
+
+
+def _descendants(cls: type[BaseException]) -> set[type[BaseException]]:
+    found = set(cls.__subclasses__())
+    return found.union(*(_descendants(sub) for sub in found)) if found else found
+
+
+def test_every_error_of_the_openai_client_is_classified() -> None:
+    """A class that a new release adds fails here until someone has decided about it."""
+    # None of these comes out of a streamed request: other APIs, other clients, wrong use.
+    elsewhere = {
+        "APIRemovedInV1",
+        "MutuallyExclusiveAuthError",
+        "_AmbiguousModuleClientUsageError",
+        "StreamAlreadyConsumed",
+        "SubjectTokenProviderError",
+    }
+    named = {theirs for theirs, _ in model.TRANSLATIONS} - {openai.OpenAIError, openai.APIError}
+    for cls in _descendants(openai.OpenAIError) - {openai.APIError}:
+        if cls.__name__ in elsewhere:
+            continue
+        classified = issubclass(cls, openai.APIStatusError) or issubclass(cls, tuple(named))
+        assert classified, f"{cls.__module__}.{cls.__name__} is not classified"
+
+
+def test_every_error_of_the_transport_is_classified() -> None:
+    """As above, for what the client's transport raises while a stream is read."""
+    request = httpx2.Request("POST", "https://host.example")
+    for cls in _descendants(httpx2.HTTPError) | _descendants(httpx2.StreamError):
+        if issubclass(cls, httpx2.HTTPStatusError | httpx2.TooManyRedirects | httpx2.InvalidURL):
+            continue
+        error = cls.__new__(cls, "x")
+        error.args = ("x",)
+        assert isinstance(error, Exception)
+        assert isinstance(translate(error), ModelError), cls
+    assert isinstance(translate(openai.APIError("x", request, body=None)), StreamBrokenError)
+
+
+# What another try of the same call may mend, and what not.
+RETRIED = """
+    Aborted DeadlineExceeded InternalServerError ResourceExhausted ServiceUnavailable
+    Unknown
+"""
+NOT_RETRIED = """
+    AlreadyExists BadGateway BadRequest Cancelled ClientError Conflict DataLoss
+    DuplicateCredentialArgs FailedPrecondition Forbidden GatewayTimeout GoogleAPICallError
+    InvalidArgument LengthRequired MethodNotAllowed MethodNotImplemented
+    MissingStatusHeaderError MovedPermanently NotFound NotModified OutOfRange
+    PermissionDenied PreconditionFailed Redirection RequestRangeNotSatisfiable
+    ResumableTransferError ResumeIncomplete RetryError ServerError TemporaryRedirect
+    TooManyRequests TransferStalledError Unauthenticated Unauthorized
+    UnseekableStreamError UploadCancelledError
+"""
+AUTH = """
+    ClientCertError DefaultCredentialsError GoogleAuthError InvalidOperation
+    InvalidResource InvalidType InvalidValue MalformedError MutualTLSChannelError
+    OAuthError OSError ReauthFailError ReauthSamlChallengeFailError RefreshError
+    ResponseError TimeoutError TransportError UserAccessTokenError
+"""
+
+
+def test_every_error_of_the_google_libraries_is_classified() -> None:
+    """A class that a new release adds fails here until someone has decided about it."""
+    api, auth = google.api_core.exceptions, google.auth.exceptions
+    of_api = {cls for cls in _descendants(api.GoogleAPIError) if cls.__module__ == api.__name__}
+    assert sorted(cls.__name__ for cls in of_api) == sorted((RETRIED + NOT_RETRIED).split())
+    of_auth = {auth.GoogleAuthError} | _descendants(auth.GoogleAuthError)
+    assert sorted({cls.__name__ for cls in of_auth if "auth" in cls.__module__}) == sorted(AUTH.split())
+    assert sorted(cls.__name__ for cls in firestore.TRANSIENT) == sorted(RETRIED.split())
+    ours: dict[str, type[StoreError]] = {
+        "AlreadyExists": RecordExistsError,
+        "FailedPrecondition": VersionConflictError,
+        "NotFound": VersionConflictError,
+    }
+    for cls in of_api | of_auth:
+        if issubclass(cls, api.GoogleAPICallError | auth.GoogleAuthError):
+            expected = ours.get(cls.__name__, StoreError)
+            assert type(firestore.translate(cls("x"))) is expected, cls
+
+
+def test_every_permanent_error_has_an_outcome_of_its_own() -> None:
+    """The words of the record's contract."""
+    outcomes = [cls.outcome for cls in PermanentError.__subclasses__()]
+    assert sorted(outcomes) == [
+        "blocked", "empty", "gave_up", "gone", "rejected", "too_large", "unreadable", "unsupported",
+    ]  # fmt: skip

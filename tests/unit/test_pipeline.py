@@ -1,0 +1,437 @@
+"""From event to record and answer, over the in-memory store and a scripted model.
+
+Time is virtual, so leases expire and streams stall without anybody waiting.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from describer.errors import (
+    BlockedError,
+    ModelAccessError,
+    ModelBusyError,
+    ModelRejectedError,
+    StreamBrokenError,
+    Usage,
+)
+from describer.image import Images
+from describer.memory import MemoryStore, Script, ScriptedModel, text_script
+from describer.pipeline import Answer, Pipeline
+from describer.record import record_id
+from describer.settings import Settings
+from describer.stream import Chunk
+from local.events import cloud_event
+from tests import virtual
+
+TEXT = "A tabby cat looks up from a windowsill."
+IDENTITY = record_id("b12", "a.jpg")
+
+
+@dataclass
+class Bench:
+    """One instance and its surroundings."""
+
+    model: ScriptedModel = field(default_factory=lambda: ScriptedModel([text_script(TEXT)]))
+    environ: dict[str, str] = field(default_factory=dict)
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(virtual.seconds))
+
+    def __post_init__(self) -> None:
+        self.pipeline = self.instance()
+
+    def instance(self) -> Pipeline:
+        """Give another instance over the same store and model."""
+        settings = Settings.from_env(self.environ)
+
+        def connect() -> Any:
+            raise OSError("no Cloud Storage here")
+
+        images = Images(settings, connect)
+        return Pipeline(settings, self.store, self.model, images, now=virtual.now)
+
+    async def deliver(
+        self, generation: int = 1, *, pipeline: Pipeline | None = None, **changes: Any
+    ) -> Answer:
+        """Deliver one event; `changes` are passed on to `cloud_event`."""
+        changes = {"time": virtual.now(), **changes}
+        headers, body = cloud_event("b12", changes.pop("name", "a.jpg"), generation, **changes)
+        attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}
+        return await (pipeline or self.pipeline).deliver(attributes, json.loads(body))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of `a.jpg`."""
+        return self.store.documents()[IDENTITY]
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """Its status."""
+        status: dict[str, Any] = self.record["status"]
+        return status
+
+
+def bench(scenario: Callable[[Bench], Awaitable[None]], **values: Any) -> Bench:
+    """Run a scenario in virtual time."""
+
+    async def work() -> Bench:
+        made = Bench(**values)
+        await scenario(made)
+        return made
+
+    return virtual.run(work())
+
+
+def test_an_upload_is_described_once() -> None:
+    """The finished record has every field of the contract, and none of the work."""
+
+    async def scenario(b: Bench) -> None:
+        assert await b.deliver() == Answer(200, "described")
+        assert await b.deliver() == Answer(200, "duplicate")
+
+    b = bench(scenario)
+    assert len(b.model.begun) == 1
+    record = b.record
+    status = record.pop("status")
+    assert record == {
+        "uri": "gs://b12/a.jpg",
+        "bucket": "b12",
+        "name": "a.jpg",
+        "generation": 1,
+        "contentType": "image/jpeg",
+        "size": 1,
+        "description": TEXT,
+        "source": "model",
+        "model": "google/gemini-3.5-flash-lite",
+        "language": "en",
+        "promptHash": record["promptHash"],
+        "finishReason": "stop",
+    }
+    assert (status["state"], status["outcome"], status["attempt"]) == ("COMPLETED", "described", 1)
+    times = [status[f"{t}Time"] for t in ("start", "firstText", "update", "complete")]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "outcome"),
+    [
+        (Script([Chunk("A cat", "length", Usage(1, 2, 3))]), "COMPLETED", "truncated"),
+        (Script([Chunk("", "stop", Usage(1, 0, 9))]), "ERRORED", "empty"),
+        (Script([Chunk("A c"), Chunk("", "content_filter")]), "ERRORED", "blocked"),
+        (Script([BlockedError("refused")]), "ERRORED", "blocked"),
+        (Script(refusal=ModelRejectedError("the model answered 400")), "ERRORED", "rejected"),
+    ],
+    ids=["truncated", "empty", "blocked", "refused", "rejected"],
+)
+def test_each_end_of_a_stream_is_recorded(script: Script, state: str, outcome: str) -> None:
+    """Once, acknowledged, with what it cost; no text but a finished one."""
+
+    async def scenario(b: Bench) -> None:
+        answers = [(await b.deliver()).outcome for _ in range(2)]
+        assert answers == [outcome, "duplicate"]
+
+    b = bench(scenario, model=ScriptedModel([script]))
+    assert (b.status["state"], b.status["outcome"]) == (state, outcome)
+    assert ("description" in b.record) is (state == "COMPLETED")
+    assert ("message" in b.status) is (state == "ERRORED")
+    assert not {"partialText", "lease"} & set(b.record)
+    chunks = [step for step in script.steps if isinstance(step, Chunk)]
+    assert ("usage" in b.record) is any(chunk.usage for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"content_type": "image/gif"}, "unsupported"),
+        ({"size_bytes": 200 * 2**20}, "too_large"),
+    ],
+)
+def test_an_image_that_cannot_be_sent_costs_nothing(changes: dict[str, Any], outcome: str) -> None:
+    """Its record says why."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver(**changes)).outcome == outcome
+
+    b = bench(scenario)
+    assert b.status["outcome"] == outcome
+    assert b.model.begun == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(refusal=ModelAccessError("404", http_status=404)),
+        Script(refusal=ModelBusyError("429", http_status=429, retry_after_seconds=99)),
+        Script([Chunk("A c"), StreamBrokenError("cut")]),
+        Script([Chunk("A cat")]),
+        Script([Chunk("A c"), 1e9]),
+    ],
+    ids=["configuration", "busy", "cut", "no finish reason", "silence"],
+)
+def test_what_may_work_later_comes_again(script: Script) -> None:
+    """503, the lease is free at once, the cause is in the record; the next attempt ends it."""
+
+    async def scenario(b: Bench) -> None:
+        answer = await b.deliver()
+        assert (answer.status, answer.outcome) == (503, "retry")
+        assert b.status["state"] == "PROCESSING"
+        assert b.status["message"] == answer.message
+        assert not {"lease", "partialText", "description"} & set(b.record)
+        assert await b.deliver() == Answer(200, "described")
+        assert b.status["attempt"] == 2
+        assert "message" not in b.status
+
+    bench(scenario, model=ScriptedModel([script, text_script(TEXT)]))
+
+
+def test_attempts_run_out() -> None:
+    """After MAX_ATTEMPTS the record keeps the last cause, and the event is acknowledged."""
+
+    async def scenario(b: Bench) -> None:
+        answers = [await b.deliver() for _ in range(4)]
+        assert [a.status for a in answers] == [503, 503, 503, 200]
+        assert answers[-1].outcome == "gave_up"
+
+    script = Script(refusal=ModelAccessError("the model answered 403: no role"))
+    b = bench(scenario, model=ScriptedModel([script]), environ={"MAX_ATTEMPTS": "3"})
+    assert b.status["outcome"] == "gave_up"
+    assert b.status["attempt"] == 3
+    assert "no role" in b.status["message"]
+
+
+def test_age_runs_out() -> None:
+    """An event that is too old is recorded as given up, also if it never was tried."""
+
+    async def scenario(b: Bench) -> None:
+        long_ago = virtual.now() - timedelta(days=1)
+        assert (await b.deliver(time=long_ago)).outcome == "gave_up"
+
+    b = bench(scenario)
+    assert b.status["outcome"] == "gave_up"
+    assert b.model.begun == []
+
+
+def test_one_of_many_deliveries_at_once_does_the_work() -> None:
+    """The others are told to come again, and find it done then."""
+
+    async def scenario(b: Bench) -> None:
+        instances = [b.instance() for _ in range(5)]
+        waves = (b.deliver(pipeline=instances[n % 5]) for n in range(20))
+        answers = [answer.outcome for answer in await asyncio.gather(*waves)]
+        assert sorted(answers) == ["described", *["lease_held"] * 19]
+        assert (await b.deliver()).outcome == "duplicate"
+
+    slow = ScriptedModel([text_script(TEXT, chunk_seconds=2)])
+    assert len(bench(scenario, model=slow).model.begun) == 1
+
+
+def test_a_dead_workers_image_is_taken_over_when_its_lease_has_run_out() -> None:
+    """Not before; and what the dead one left is gone."""
+
+    async def scenario(b: Bench) -> None:
+        dying = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(5)
+        # Neither released nor noticed, as by kill -9.
+        b.pipeline._release = None  # type: ignore[method-assign, assignment]
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+        assert "partialText" in b.record
+        other = b.instance()
+        await asyncio.sleep(40)
+        held = await b.deliver(pipeline=other)
+        assert (held.status, held.outcome) == (503, "lease_held")
+        await asyncio.sleep(20)
+        assert (await b.deliver(pipeline=other)).outcome == "described"
+
+    scripts = [Script([Chunk("A c"), 1e9]), text_script(TEXT)]
+    b = bench(scenario, model=ScriptedModel(scripts))
+    assert b.status["attempt"] == 2
+    assert b.record["description"] == TEXT
+
+
+def test_the_lease_outlives_a_long_wait_for_the_first_text() -> None:
+    """Renewed while nothing comes, so that nobody pays a second time for the same bytes."""
+
+    async def scenario(b: Bench) -> None:
+        first = asyncio.ensure_future(b.deliver())
+        for _ in range(20):
+            await asyncio.sleep(10)
+            assert (await b.deliver(pipeline=b.instance())).outcome == "lease_held"
+        assert (await first).outcome == "described"
+
+    late = Script([205.0, Chunk(TEXT, "stop")])
+    assert len(bench(scenario, model=ScriptedModel([late])).model.begun) == 1
+
+
+def test_a_newer_generation_takes_over_while_the_older_streams() -> None:
+    """The older writer notices, hangs up, and is acknowledged; the record is the newer's."""
+
+    async def scenario(b: Bench) -> None:
+        older = asyncio.ensure_future(b.deliver(1))
+        await asyncio.sleep(10)
+        assert await b.deliver(2, pipeline=b.instance()) == Answer(200, "described")
+        answer = await older
+        assert (answer.status, answer.outcome) == (200, "superseded")
+        assert (await b.deliver(1)).outcome == "superseded"
+
+    scripts = [text_script("An old dog. " * 9, chunk_seconds=3), text_script(TEXT)]
+    b = bench(scenario, model=ScriptedModel(scripts))
+    assert (b.record["generation"], b.record["description"]) == (2, TEXT)
+    assert b.model.hung_up == 1
+
+
+def test_a_newer_generation_replaces_everything_of_the_older() -> None:
+    """Also an outcome without text, whose fields must not linger."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver(1)).outcome == "described"
+        b.model.scripts = [Script(refusal=ModelRejectedError("the model answered 400"))]
+        assert (await b.deliver(2)).outcome == "rejected"
+
+    b = bench(scenario)
+    assert not {"description", "source", "finishReason", "usage"} & set(b.record)
+
+
+def test_partial_text_grows_at_most_once_a_second() -> None:
+    """From the first second on; never under the name of the finished text."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == "described"
+
+    text = "word " * 80
+    b = bench(scenario, model=ScriptedModel([text_script(text, chunk_seconds=0.1, size=5)]))
+    writes = [fields for _, fields in b.store.writes]
+    times = [fields["status"]["updateTime"] for fields in writes]
+    partial = [fields["partialText"] for fields in writes if "partialText" in fields]
+    assert len(partial) in {7, 8}
+    assert all(
+        later.startswith(sooner) for sooner, later in itertools.pairwise(partial)
+    )
+    # The last write is the outcome, which waits for nothing.
+    gaps = [b - a for a, b in itertools.pairwise(times[:-1])]
+    assert min(gaps) >= timedelta(seconds=1)
+    assert ["description" in fields for fields in writes] == [False] * (len(writes) - 1) + [True]
+    assert len(writes) <= 2 + 8
+
+
+def test_a_text_by_a_person_is_never_overwritten() -> None:
+    """Neither by the same generation, nor by a newer one, nor while the model writes."""
+
+    async def by_hand(b: Bench) -> None:
+        found = await b.store.read(IDENTITY)
+        assert found is not None
+        fields = {"description": "My cat Tom.", "source": "person"}
+        await b.store.update(IDENTITY, fields, version=found.version)
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(5)
+        await by_hand(b)
+        assert (await working).status == 200
+        assert (await b.deliver(2)).outcome == "by_person"
+
+    b = bench(scenario, model=ScriptedModel([text_script(TEXT, chunk_seconds=3)]))
+    assert b.record["description"] == "My cat Tom."
+    assert b.record["source"] == "person"
+    assert b.status["state"] == "COMPLETED"
+    assert not {"lease", "partialText"} & set(b.record)
+
+
+def test_somebodys_edit_of_another_field_does_not_cost_the_lease() -> None:
+    """The record may carry fields of the app; they stay."""
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(5)
+        found = await b.store.read(IDENTITY)
+        assert found is not None
+        await b.store.update(IDENTITY, {"album": "cats"}, version=found.version)
+        assert (await working).outcome == "described"
+
+    b = bench(scenario, model=ScriptedModel([text_script(TEXT, chunk_seconds=3)]))
+    assert b.record["album"] == "cats"
+
+
+def test_a_record_deleted_meanwhile_is_written_by_the_next_delivery() -> None:
+    """Nothing is lost, and the deleted record is not brought back by the old writer."""
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(5)
+        b.store.delete(IDENTITY)
+        assert (await working).status == 503
+        assert IDENTITY not in b.store.documents()
+        assert (await b.deliver()).outcome == "described"
+
+    bench(scenario, model=ScriptedModel([text_script(TEXT, chunk_seconds=3)]))
+
+
+def test_a_shutdown_releases_at_once() -> None:
+    """Inside the grace time, with 503, so that another instance takes it without waiting."""
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(5)
+        b.pipeline.shut_down()
+        began = virtual.seconds()
+        answer = await working
+        assert (answer.status, answer.outcome) == (503, "retry")
+        assert virtual.seconds() - began < 5
+        assert "lease" not in b.record
+        assert (await b.deliver()).status == 503
+        assert (await b.deliver(pipeline=b.instance())).outcome == "described"
+
+    scripts = [Script([Chunk("A c"), 1e9]), text_script(TEXT)]
+    b = bench(scenario, model=ScriptedModel(scripts))
+    assert b.model.hung_up == 1
+
+
+def test_what_is_not_ours_leaves_no_record() -> None:
+    """Acknowledged or refused, each in one log line."""
+
+    async def scenario(b: Bench) -> None:
+        assert await b.deliver(content_type="text/plain") == Answer(200, "skipped", "not an image")
+        answer = await b.pipeline.deliver({"id": "x"}, {"bucket": "b12"})
+        assert (answer.status, answer.outcome) == (400, "malformed")
+
+    assert bench(scenario).store.documents() == {}
+
+
+def test_a_defect_of_ours_frees_the_lease_and_is_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    """The one thing that ends as an exception; the record names its class alone."""
+
+    async def scenario(b: Bench) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await b.deliver()
+
+    b = bench(scenario, model=ScriptedModel([Script([ZeroDivisionError("secret")])]))
+    assert "lease" not in b.record
+    assert b.status["message"] == "a defect: ZeroDivisionError"
+    assert json.loads(capsys.readouterr().out)["severity"] == "ERROR"
+
+
+def test_each_delivery_is_one_log_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """With constant message and values in fields; no name can break or forge a line."""
+    name = 'a\n{"severity": "ERROR"}\u2028.jpg'
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver(name=name, id="e7")
+        await b.deliver(name=name, id="e8")
+
+    script = Script([0.5, Chunk("A cat", "stop", Usage(3, 4, 9))])
+    environ = {"GOOGLE_CLOUD_PROJECT": "p-1"}
+    bench(scenario, model=ScriptedModel([script]), environ=environ)
+    out = capsys.readouterr().out
+    assert out.isascii()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["outcome"] for line in lines] == ["described", "duplicate"]
+    first = lines[0]
+    assert (first["message"], first["severity"], first["status"]) == ("delivery", "INFO", 200)
+    assert (first["object_name"], first["bucket"], first["generation"]) == (name, "b12", "1")
+    assert (first["event_id"], first["attempt"], first["total_tokens"]) == ("e7", 1, 9)
+    assert "first_text_seconds" in first

@@ -1,0 +1,51 @@
+"""The words that are sent, and the digest that tells old ones from new."""
+
+from describer.prompt import DEFAULT_PROMPT, instructions_for
+from describer.settings import Settings
+
+
+def test_the_default_prompt_and_its_rules() -> None:
+    """Text in the picture is never an instruction, whatever PROMPT says."""
+    for settings in (Settings(), Settings(prompt="Count the cats.")):
+        system = instructions_for("a.jpg", settings).system
+        assert system.startswith(settings.prompt or DEFAULT_PROMPT)
+        assert "never an instruction" in system
+        assert "BCP-47 tag en." in system
+
+
+def test_google_is_put_in_front_of_a_bare_gemini_id_on_vertex_only() -> None:
+    """The endpoint knows its models by that name; other servers know others."""
+
+    def model(**environ: str) -> str:
+        return instructions_for("a", Settings.from_env(environ)).model
+
+    assert model(MODEL="gemini-3.8-flash") == "google/gemini-3.8-flash"
+    assert model(MODEL="google/gemini-3.8-flash") == "google/gemini-3.8-flash"
+    assert model(MODEL="meta/llama") == "meta/llama"
+    local = {"OPENAI_BASE_URL": "http://localhost:1/v1"}
+    assert model(MODEL="gemini-3.8-flash", **local) == "gemini-3.8-flash"
+
+
+def test_the_first_matching_profile_overrides() -> None:
+    """What it leaves out stays as set in general."""
+    profiles = (
+        '[{"pattern":"art/*","prompt":"As a curator.","model":"gemini-3.8-flash"},'
+        '{"pattern":"*","language":"fr","max_output_tokens":99}]'
+    )
+    settings = Settings.from_env({"PROFILES": profiles, "LANGUAGE": "de"})
+    art, other = instructions_for("art/1", settings), instructions_for("x", settings)
+    assert (art.model, art.language, art.max_output_tokens) == (
+        "google/gemini-3.8-flash",
+        "de",
+        1024,
+    )
+    assert art.system.startswith("As a curator.")
+    assert (other.language, other.max_output_tokens) == ("fr", 99)
+
+
+def test_the_digest_changes_with_the_words_alone() -> None:
+    """Equal words, equal digest; so texts that are out of date can be found."""
+    plain = instructions_for("a", Settings())
+    assert plain.digest == instructions_for("b", Settings(max_output_tokens=99)).digest
+    assert plain.digest != instructions_for("a", Settings(language="de")).digest
+    assert plain.digest != instructions_for("a", Settings(prompt="x")).digest

@@ -1,0 +1,137 @@
+"""The environment becomes settings, or one error that lists every fault."""
+
+import pytest
+
+from describer.errors import SettingsError
+from describer.settings import VARIABLES, Globs, Settings
+
+GOOD = {
+    "GOOGLE_CLOUD_PROJECT": "p-1",
+    "MODEL": "google/gemini-3.8-flash",
+    "MODEL_LOCATION": "eu",
+    "OPENAI_BASE_URL": "https://host.example/v1/",
+    "OPENAI_API_KEY": "secret",
+    "IMAGE_INPUT": "INLINE",
+    "FIRESTORE_DATABASE": "texts",
+    "FIRESTORE_COLLECTION": "alt",
+    "PROMPT": "Say what it is.",
+    "LANGUAGE": "zh-Hant",
+    "MAX_OUTPUT_TOKENS": "2048",
+    "PROFILES": '[{"pattern": "art/*", "language": "fr", "max_output_tokens": 64}]',
+    "BUCKETS": "b-1, b-2",
+    "NAME_INCLUDE": "*.jpg,*.png",
+    "NAME_EXCLUDE": "tmp/*",
+    "MAX_IMAGE_BYTES": "1000",
+    "FLUSH_SECONDS": "1.5",
+    "STREAM_TIMEOUT_SECONDS": "100",
+    "CHUNK_TIMEOUT_SECONDS": "20",
+    "LEASE_SECONDS": "30",
+    "MAX_ATTEMPTS": "3",
+    "MAX_EVENT_AGE_SECONDS": "3600",
+    "LOG_LEVEL": "warning",
+}
+
+BAD = {
+    "GOOGLE_CLOUD_PROJECT": "no spaces here",
+    "MODEL": "a b",
+    "MODEL_LOCATION": "moon",
+    "OPENAI_BASE_URL": "ftp://host",
+    "IMAGE_INPUT": "both",
+    "FIRESTORE_DATABASE": "X",
+    "FIRESTORE_COLLECTION": "a/b",
+    "LANGUAGE": "english language",
+    "MAX_OUTPUT_TOKENS": "-1",
+    "PROFILES": "{}",
+    "BUCKETS": "No_Bucket",
+    "MAX_IMAGE_BYTES": "1MB",
+    "FLUSH_SECONDS": "0",
+    "STREAM_TIMEOUT_SECONDS": "forever",
+    "CHUNK_TIMEOUT_SECONDS": "nan",
+    "LEASE_SECONDS": "1e9",
+    "MAX_ATTEMPTS": "0",
+    "MAX_EVENT_AGE_SECONDS": "90000",
+    "LOG_LEVEL": "loud",
+}
+
+
+def test_every_variable_is_read() -> None:
+    """No value of the good environment is the default, so none may be lost."""
+    assert set(GOOD) == {variable.name for variable in VARIABLES}
+    settings, default = Settings.from_env(GOOD), Settings()
+    for name in GOOD:
+        assert getattr(settings, name.lower()) != getattr(default, name.lower()), name
+    assert settings.openai_base_url == "https://host.example/v1"
+    assert settings.buckets == ("b-1", "b-2")
+    assert settings.profiles[0].language == "fr"
+
+
+def test_unset_and_blank_variables_give_the_defaults() -> None:
+    """Terraform passes an empty text for what is not set."""
+    assert Settings.from_env(dict.fromkeys(GOOD, " ")) == Settings()
+
+
+def test_all_faults_are_reported_together() -> None:
+    """One deployment shows them all, each with its name and what is accepted."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(BAD)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 1 + len(BAD)
+    for name in BAD:
+        assert any(line.startswith(f"  - {name}=") and "expected" in line for line in lines), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"LEASE_SECONDS": "45"}, "LEASE_SECONDS of at least 54"),
+        ({"STREAM_TIMEOUT_SECONDS": "30"}, "STREAM_TIMEOUT_SECONDS >= CHUNK"),
+        ({"FLUSH_SECONDS": "31"}, "FLUSH_SECONDS of at most 30"),
+        ({"MODEL": "gemini-2.5-flash"}, "retired"),
+        ({"PROFILES": '[{"pattern":"*","model":"google/gemini-2.0-flash-001"}]'}, "retired"),
+        ({"PROFILES": "[1]"}, "item 0 is int"),
+        ({"PROFILES": '[{"prompt":"x"}]'}, "item 0 needs a pattern"),
+        ({"PROFILES": '[{"pattern":"*","promt":"x"}]'}, "unknown keys promt"),
+        ({"PROFILES": '[{"pattern":"*","max_output_tokens":true}]'}, "wrong max_output_tokens"),
+        ({"PROFILES": "[" * 100_000}, "not JSON"),
+        ({"OPENAI_BASE_URL": "https://user:pw@host/v1"}, "OPENAI_API_KEY"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_says_what_is_wrong_between_and_inside_settings(
+    changes: dict[str, str], words: str
+) -> None:
+    """Relations and nested values, each with a sentence that helps."""
+    with pytest.raises(SettingsError, match="1 setting") as caught:
+        Settings.from_env(changes)
+    assert words in str(caught.value)
+
+
+def test_a_retired_model_is_somebody_elses_business_elsewhere() -> None:
+    """Another server may serve it under that name."""
+    environ = {"MODEL": "gemini-2.5-flash", "OPENAI_BASE_URL": "http://localhost:1/v1"}
+    assert Settings.from_env(environ).model == "gemini-2.5-flash"
+
+
+def test_the_key_shows_up_nowhere() -> None:
+    """Neither in the settings' text nor in an error."""
+    environ = {"OPENAI_API_KEY": "s3cr3t", "MODEL_LOCATION": "moon"}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(environ)
+    assert "s3cr3t" not in str(caught.value)
+    assert "s3cr3t" not in repr(Settings(openai_api_key="s3cr3t"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("*", "a/b\nc", True),
+        ("art/*.jpg", "art/x/y.jpg", True),
+        ("art/*.jpg", "Art/x.jpg", False),
+        ("[ab].png", "b.png", True),
+        ("a.png", "xa.png", False),
+        ("[", "[", True),
+    ],
+)
+def test_globs_match_whole_names(pattern: str, name: str, matches: bool) -> None:
+    """`*` also crosses `/`, and case matters, as object names are flat and case-sensitive."""
+    assert Globs((pattern,)).match(name) is matches
