@@ -1,5 +1,6 @@
 """The real framework, emulators, client and server: what a delivery does, seen from outside."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 
 from local import faults

@@ -1,0 +1,56 @@
+# Every target sets up what it needs; nothing is to be installed by hand but Python 3.11 to 3.13,
+# and, for the real parts, Java and the emulators of the Google Cloud CLI.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first Python of a fitting version; set PYTHON to choose another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo describe test lint chaos bench lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY)  ## Describe sample images on this machine, live; KEEP=1 stays up
+	@KEEP=$(KEEP) $(BIN)/python -m local.demo $(ARGS)
+
+describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg folder"
+	@test -n "$(FILE)" || { echo 'Which image? make describe FILE=photo.jpg'; exit 2; }
+	@$(BIN)/python -m local.describe $(FILE)
+
+test: $(READY) lint  ## Run every test, with the real parts that are installed
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+chaos: $(READY)  ## Break it on purpose: three seeds, three hundred uploads each
+	$(BIN)/python -m tests.chaos --uploads 300 --seed 1
+	$(BIN)/python -m tests.chaos --uploads 300 --seed 2
+	$(BIN)/python -m tests.chaos --uploads 300 --seed 3
+
+lock: $(READY)  ## Pin all dependencies anew, with hashes
+	$(BIN)/uv pip compile pyproject.toml -o requirements.txt $(COMPILE)
+	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.txt \
+		-c requirements.txt $(COMPILE)
+
+# httpx2-jsfetch is for browsers only.
+COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-package httpx2-jsfetch --quiet
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(READY): requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo 'Python 3.11, 3.12 or 3.13 is needed; install one, or set PYTHON.'; exit 2; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
