@@ -7,7 +7,7 @@ needs what lies below HTTP, and servers hide that. For loopback and well-behaved
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -131,16 +131,41 @@ class Reply:
 Handler = Callable[[Request, Reply], Awaitable[None]]
 
 
-async def serve(handler: Handler, host: str, port: int) -> asyncio.Server:
-    """Start to listen; each request goes to the handler."""
+@contextlib.asynccontextmanager
+async def serving(handler: Handler, host: str, port: int) -> AsyncIterator[None]:
+    """Listen until the block ends, which drops what is under way; each request goes to the handler.
+
+    Args:
+        handler: may be called any number of times at once.
+        host: address to listen on.
+        port: port to listen on.
+    """
+    tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             while (request := await _read(reader, writer)) is not None:
                 await handler(request, Reply(reader, writer))
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
 
-    return await asyncio.start_server(connected, host, port, limit=MAX_HEAD_BYTES, backlog=BACKLOG)
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(connected(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    listening = await asyncio.start_server(begin, host, port, limit=MAX_HEAD_BYTES, backlog=BACKLOG)
+    try:
+        yield
+    finally:
+        listening.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        # Transports close their sockets in the loop's next round.
+        await asyncio.sleep(0)
 
 
 async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:

@@ -17,7 +17,6 @@ Source: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/migrate/opena
 
 import argparse
 import asyncio
-import contextlib
 import json
 import signal
 import time
@@ -27,7 +26,7 @@ from typing import Any
 from local import faults
 from local.asked import Asked, RefusedError, description, parse
 from local.faults import Step
-from local.http1 import DroppedError, HungUpError, Reply, Request, serve
+from local.http1 import DroppedError, HungUpError, Reply, Request, serving
 from local.processes import LOOPBACK
 from local.speech import Entry, Pacing, Speech
 
@@ -172,8 +171,7 @@ async def run(server: StandIn, port: int) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    listening = await serve(server.handle, LOOPBACK, port)
-    with contextlib.closing(listening):
+    async with serving(server.handle, LOOPBACK, port):
         await stop.wait()
 
 
