@@ -69,12 +69,20 @@ def stack_site(model: ModelChoice, say: Callable[[str], Any]) -> Iterator[Site]:
 
 
 @contextlib.contextmanager
-def memory_site(model: ModelChoice) -> Iterator[Site]:
-    """Run the function's own pipeline in this process, with neither bucket nor Firestore."""
+def memory_site(
+    model: ModelChoice, *, pace: float = STANDIN_PACE_SECONDS, first: float = STANDIN_FIRST_SECONDS
+) -> Iterator[Site]:
+    """Run the function's own pipeline in this process, with neither bucket nor Firestore.
+
+    Args:
+        model: what answers.
+        pace: seconds between the stand-in's chunks.
+        first: seconds before its first one.
+    """
     with contextlib.ExitStack() as cleanup:
         url = ""
         if model.kind == "stand-in":
-            standin = start_standin(pace=STANDIN_PACE_SECONDS, first=STANDIN_FIRST_SECONDS)
+            standin = start_standin(pace=pace, first=first)
             cleanup.callback(standin.stop)
             wait_ready(standin)
             url = standin.base_url
