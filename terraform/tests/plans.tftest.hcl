@@ -14,9 +14,10 @@ variables {
   google_cloud_project = "test-project"
 }
 
-run "fresh_function" {
-  command = plan
+run "fresh" {
+  command = apply
 
+  # The function.
   assert {
     condition     = google_cloudfunctions2_function.describe.build_config[0].entry_point == "describe_image" && google_cloudfunctions2_function.describe.build_config[0].runtime == "python313"
     error_message = "Wrong entry point or runtime."
@@ -71,11 +72,8 @@ run "fresh_function" {
     condition     = startswith(google_storage_bucket_object.source.name, "source-${data.archive_file.source.output_sha256}")
     error_message = "The archive must be named by its content."
   }
-}
 
-run "fresh_trigger" {
-  command = plan
-
+  # Its trigger.
   assert {
     condition     = google_cloudfunctions2_function.describe.event_trigger[0].event_type == "google.cloud.storage.object.v1.finalized"
     error_message = "Wrong event."
@@ -100,11 +98,8 @@ run "fresh_trigger" {
     condition     = length(google_eventarc_trigger.further) == 0
     error_message = "One bucket needs no further trigger."
   }
-}
 
-run "fresh_storage" {
-  command = plan
-
+  # What it reads and writes.
   assert {
     condition = (
       google_storage_bucket.images["test-project-describer-images"].location == "US-CENTRAL1"
@@ -140,11 +135,8 @@ run "fresh_storage" {
     ]) && contains(keys(google_firestore_field.unindexed), "description")
     error_message = "Long texts and times must not be indexed, nor expire."
   }
-}
 
-run "fresh_permissions" {
-  command = apply
-
+  # Who may do what; the whole list is in tests/terraform/test_permissions.py.
   assert {
     condition     = google_project_iam_custom_role.predict[0].permissions == toset(["aiplatform.endpoints.predict"])
     error_message = "Calling a model needs one permission."

@@ -440,7 +440,7 @@ run "kms_keys_malformed" {
   }
 
   variables {
-    kms_keys = { bucket = "locations/us-central1/my-key" }
+    kms_keys = { bucket = "projects/p/locations/us-central1/my-key" }
   }
 
   expect_failures = [var.kms_keys]

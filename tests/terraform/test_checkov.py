@@ -70,7 +70,16 @@ def test_every_exception_is_explained_and_needed(workspace: Workspace, checkov: 
     """Without the explanations, exactly those findings come back."""
     plan = workspace.plan(f"-var=google_cloud_project={PROJECT}")
     done = subprocess.run(
-        [checkov, "--file", plan.file, "--framework", "terraform_plan", "--skip-download", "--output", "json"],
+        [
+            checkov,
+            "--file",
+            plan.file,
+            "--framework",
+            "terraform_plan",
+            "--skip-download",
+            "--output",
+            "json",
+        ],
         capture_output=True,
         text=True,
         check=False,

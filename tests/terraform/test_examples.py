@@ -27,7 +27,10 @@ def test_example_deploys_settings_that_start(workspace: Workspace, example: str)
 def test_variables_file_to_copy_is_enough(workspace: Workspace) -> None:
     """The project is all that has to be filled in."""
     plan = workspace.plan("-var-file=terraform.tfvars.example")
-    assert plan.output("upload_command") == "gcloud storage cp IMAGE.jpg gs://my-project-describer-images/"
+    assert (
+        plan.output("upload_command")
+        == "gcloud storage cp IMAGE.jpg gs://my-project-describer-images/"
+    )
 
 
 def test_existing_project_keeps_bucket_database_and_rules(workspace: Workspace) -> None:
@@ -64,7 +67,13 @@ def test_own_model_gets_its_key_from_secret_manager_alone(workspace: Workspace) 
     assert "OPENAI_API_KEY" not in plan.environment()
     (function,) = plan.resources("google_cloudfunctions2_function")
     (secret,) = function["values"]["service_config"][0]["secret_environment_variables"]
-    assert (secret["key"], secret["secret"], secret["version"]) == ("OPENAI_API_KEY", "model-key", "latest")
-    services = {service["values"]["service"] for service in plan.resources("google_project_service")}
+    assert (secret["key"], secret["secret"], secret["version"]) == (
+        "OPENAI_API_KEY",
+        "model-key",
+        "latest",
+    )
+    services = {
+        service["values"]["service"] for service in plan.resources("google_project_service")
+    }
     assert "aiplatform.googleapis.com" not in services
     assert "secretmanager.googleapis.com" in services

@@ -63,22 +63,45 @@ def test_no_validation_hides_a_misspelt_attribute() -> None:
         assert not re.findall(r"\b(?:try|can)\(", path.read_text()), path.name
 
 
-def test_misspelt_attribute_is_refused(workspace: Workspace) -> None:
-    """A typo in a rule or in a resource fails validation instead of passing quietly."""
-    for name, right, wrong in (
-        ("variables.tf", "var.vpc.network == null ||", "var.vpc.netwrok == null ||"),
-        ("variables-settings.tf", ": var.openai_api_key.version", ": var.openai_api_key.verson"),
-        ("function.tf", "timeout_seconds  ", "timeout_secs     "),
-    ):
-        path = workspace.folder / name
-        text = path.read_text()
-        assert right in text
-        try:
-            path.write_text(text.replace(right, wrong, 1))
-            refused = workspace.run("validate", "-no-color", check=False)
-        finally:
-            path.write_text(text)
-        assert refused.returncode != 0, wrong
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "command"),
+    [
+        pytest.param(
+            *("function.tf", "timeout_seconds  ", "timeout_secs     "),
+            ("validate",),
+            id="argument",
+        ),
+        pytest.param(
+            *("variables.tf", "var.vpc.network == null ||", "var.vpc.netwrok == null ||"),
+            ("validate",),
+            id="rule",
+        ),
+        # Seen only where there is a value to look at.
+        pytest.param(
+            *(
+                "variables-settings.tf",
+                ": var.openai_api_key.version",
+                ": var.openai_api_key.verson",
+            ),
+            ("test", "-filter=tests/validations.tftest.hcl"),
+            id="rule-on-what-may-be-null",
+        ),
+    ],
+)
+def test_misspelt_attribute_is_refused(
+    workspace: Workspace, name: str, right: str, wrong: str, command: tuple[str, ...]
+) -> None:
+    """A typo fails the tests instead of passing quietly."""
+    path = workspace.folder / name
+    text = path.read_text()
+    assert right in text
+    try:
+        path.write_text(text.replace(right, wrong, 1))
+        refused = workspace.run(*command, "-no-color", check=False)
+    finally:
+        path.write_text(text)
+    assert refused.returncode != 0
+    assert wrong.split(".")[-1].split()[0] in refused.stdout + refused.stderr
 
 
 def test_tree_is_left_clean(workspace: Workspace) -> None:

@@ -122,7 +122,11 @@ def _grants(resources: list[dict[str, Any]]) -> set[Grant]:
         for resource in resources
         if resource["type"] == "google_storage_project_service_account"
     }
-    grants = [resource for resource in resources if "_iam_" in resource["type"] and "custom_role" not in resource["type"]]
+    grants = [
+        resource
+        for resource in resources
+        if "_iam_" in resource["type"] and "custom_role" not in resource["type"]
+    ]
     # Bindings and policies would take roles away from others; members only add.
     assert {resource["type"].rsplit("_", 1)[1] for resource in grants} == {"member"}
     found: list[Grant] = []
@@ -134,7 +138,9 @@ def _grants(resources: list[dict[str, Any]]) -> set[Grant]:
                 agents.get(values["member"], values["member"]),
                 values["role"],
                 _place(resource["type"], values),
-                re.sub(r"gcf-v2-sources-\d+-", "gcf-v2-sources-NUMBER-", condition[0]["expression"]),
+                re.sub(
+                    r"gcf-v2-sources-\d+-", "gcf-v2-sources-NUMBER-", condition[0]["expression"]
+                ),
             )
         )
     assert len(found) == len(set(found)), "granted twice"
@@ -194,7 +200,10 @@ def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
         ("agent storage", ENCRYPT, "key bucket", ""),
         ("agent firestore", ENCRYPT, "key database", ""),
         ("agent pubsub", signs, "account describer-trigger", ""),
-        *((DEPLOYER, "roles/iam.serviceAccountUser", f"account describer-{a}", "") for a in accounts),
+        *(
+            (DEPLOYER, "roles/iam.serviceAccountUser", f"account describer-{a}", "")
+            for a in accounts
+        ),
     }
 
 

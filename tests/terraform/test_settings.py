@@ -80,7 +80,14 @@ def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
     """The values survive the way through the environment."""
     settings = Settings.from_env(workspace.plan(*ALL_ARGUMENTS).environment())
     for name, given in EVERYTHING.items():
-        if name in {"openai_api_key", "bucket_name", "buckets", "profiles", "name_include", "name_exclude"}:
+        if name in {
+            "openai_api_key",
+            "bucket_name",
+            "buckets",
+            "profiles",
+            "name_include",
+            "name_exclude",
+        }:
             continue
         found = getattr(settings, name)
         assert type(found)(given) == found, name
@@ -88,7 +95,11 @@ def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
     assert settings.name_include.patterns == ("*.png", "*.jpg")
     assert settings.name_exclude.patterns == ("drafts/*",)
     (profile,) = settings.profiles
-    assert (profile.pattern.patterns, profile.language, profile.max_output_tokens) == (("plans/*",), "fr", 512)
+    assert (profile.pattern.patterns, profile.language, profile.max_output_tokens) == (
+        ("plans/*",),
+        "fr",
+        512,
+    )
 
 
 def test_defaults_are_the_same(workspace: Workspace) -> None:
