@@ -51,26 +51,29 @@ locals {
   # https://cloud.google.com/monitoring/promql/promql-mapping
   promql = replace("logging_googleapis_com:user_${var.name}_", "-", "_")
 
+  # A log-based metric may come with any monitored resource, so a query has to say which.
+  revision = "monitored_resource=\"cloud_run_revision\""
+
   any_finished = "outcome=~\"${join("|", local.finished)}\""
   # Every delivery that asked the model.
   asked = "outcome=~\"described|truncated|empty|blocked|rejected|retry|gave_up\""
 
   query = {
-    finished_1h = "sum(increase(${local.promql}deliveries{${local.any_finished}}[1h]))"
-    failed_1h   = "sum(increase(${local.promql}deliveries{outcome=~\"${join("|", local.failed)}\"}[1h]))"
-    blocked_1h  = "sum(increase(${local.promql}deliveries{outcome=\"blocked\"}[1h]))"
-    throttled   = "sum(increase(${local.promql}deliveries{error_status=~\"429.*\"}[1h]))"
-    asked_1h    = "sum(increase(${local.promql}deliveries{${local.asked}}[1h]))"
-    p50_first   = "histogram_quantile(0.5, sum by (le) (increase(${local.promql}first_text_seconds_bucket[1h])))"
-    p95_first   = "histogram_quantile(0.95, sum by (le) (increase(${local.promql}first_text_seconds_bucket[1h])))"
-    p50_total   = "histogram_quantile(0.5, sum by (le) (increase(${local.promql}total_seconds_bucket[1h])))"
-    p95_total   = "histogram_quantile(0.95, sum by (le) (increase(${local.promql}total_seconds_bucket[1h])))"
-    tokens_1d   = "sum(increase(${local.promql}total_tokens_sum[1d]))"
+    finished_1h = "sum(increase(${local.promql}deliveries{${local.revision}, ${local.any_finished}}[1h]))"
+    failed_1h   = "sum(increase(${local.promql}deliveries{${local.revision}, outcome=~\"${join("|", local.failed)}\"}[1h]))"
+    blocked_1h  = "sum(increase(${local.promql}deliveries{${local.revision}, outcome=\"blocked\"}[1h]))"
+    throttled   = "sum(increase(${local.promql}deliveries{${local.revision}, error_status=~\"429.*\"}[1h]))"
+    asked_1h    = "sum(increase(${local.promql}deliveries{${local.revision}, ${local.asked}}[1h]))"
+    p50_first   = "histogram_quantile(0.5, sum by (le) (increase(${local.promql}first_text_seconds_bucket{${local.revision}}[1h])))"
+    p95_first   = "histogram_quantile(0.95, sum by (le) (increase(${local.promql}first_text_seconds_bucket{${local.revision}}[1h])))"
+    p50_total   = "histogram_quantile(0.5, sum by (le) (increase(${local.promql}total_seconds_bucket{${local.revision}}[1h])))"
+    p95_total   = "histogram_quantile(0.95, sum by (le) (increase(${local.promql}total_seconds_bucket{${local.revision}}[1h])))"
+    tokens_1d   = "sum(increase(${local.promql}total_tokens_sum{${local.revision}}[1d]))"
     # Total less prompt, not the model's own count of completion tokens, which leaves out thinking.
     spend_1d = join("", [
-      "(${var.price_per_million_tokens.input} * sum(increase(${local.promql}prompt_tokens_sum[1d]))",
-      " + ${var.price_per_million_tokens.output} * (sum(increase(${local.promql}total_tokens_sum[1d]))",
-      " - sum(increase(${local.promql}prompt_tokens_sum[1d])))) / 1000000",
+      "(${var.price_per_million_tokens.input} * sum(increase(${local.promql}prompt_tokens_sum{${local.revision}}[1d]))",
+      " + ${var.price_per_million_tokens.output} * (sum(increase(${local.promql}total_tokens_sum{${local.revision}}[1d]))",
+      " - sum(increase(${local.promql}prompt_tokens_sum{${local.revision}}[1d])))) / 1000000",
     ])
   }
 

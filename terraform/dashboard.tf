@@ -3,13 +3,13 @@ locals {
 
   charts = [
     { title = "Finished images per minute, by outcome", unit = "1", queries = {
-      "$${outcome}" = "sum by (outcome) (rate(${local.promql}deliveries{${local.any_finished}}[5m])) * 60"
+      "$${outcome}" = "sum by (outcome) (rate(${local.promql}deliveries{${local.revision}, ${local.any_finished}}[5m])) * 60"
     } },
     { title = "Unfinished deliveries per minute, by outcome", unit = "1", queries = {
-      "$${outcome}" = "sum by (outcome) (rate(${local.promql}deliveries{outcome!~\"${join("|", local.finished)}\"}[5m])) * 60"
+      "$${outcome}" = "sum by (outcome) (rate(${local.promql}deliveries{${local.revision}, outcome!~\"${join("|", local.finished)}\"}[5m])) * 60"
     } },
     { title = "Given up in an hour", unit = "1", queries = {
-      "given up" = "sum(increase(${local.promql}deliveries{outcome=\"gave_up\"}[1h]))"
+      "given up" = "sum(increase(${local.promql}deliveries{${local.revision}, outcome=\"gave_up\"}[1h]))"
     } },
     { title = "Shares over an hour", unit = "1", queries = {
       "errors"        = "${local.query.failed_1h} / ${local.query.finished_1h}"
@@ -31,7 +31,7 @@ locals {
       "spend" = local.query.spend_1d
     } },
     { title = "Age of unfinished events at their last delivery", unit = "s", queries = {
-      "p99" = "histogram_quantile(0.99, sum by (le) (increase(${local.promql}event_age_seconds_bucket[10m])))"
+      "p99" = "histogram_quantile(0.99, sum by (le) (increase(${local.promql}event_age_seconds_bucket{${local.revision}}[10m])))"
     } },
   ]
 

@@ -1,5 +1,7 @@
 locals {
-  primary_bucket = coalesce(var.bucket_name, "${var.google_cloud_project}-${var.name}-images")
+  # The id of a project inside a domain holds a colon and dots, which a bucket's name had better not.
+  bucket_prefix  = "${replace(var.google_cloud_project, "/[.:]/", "-")}-${var.name}"
+  primary_bucket = coalesce(var.bucket_name, "${local.bucket_prefix}-images")
 
   # Every bucket whose images are described, by name. The first is the function's own trigger.
   images = merge(
@@ -64,7 +66,7 @@ resource "google_storage_bucket" "source" {
   #checkov:skip=CKV_GCP_62:Read by one build per deployment; the build's own log names the archive.
   #checkov:skip=CKV_GCP_78:Archives are named by their digest and never overwritten.
   project                     = var.google_cloud_project
-  name                        = "${var.google_cloud_project}-${var.name}-source"
+  name                        = "${local.bucket_prefix}-source"
   location                    = upper(var.region)
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"

@@ -14,7 +14,7 @@ variable "google_cloud_project" {
 }
 
 variable "model" {
-  description = "Model, as <publisher>/<id> on Vertex AI, or as the server at openai_base_url calls it."
+  description = "Model, as <publisher>/<id> on Vertex AI (Gemini also without publisher), or as the server at openai_base_url calls it."
   type        = string
   default     = "google/gemini-3.5-flash-lite"
   nullable    = false
@@ -25,13 +25,13 @@ variable "model" {
   }
 
   validation {
-    condition     = var.openai_base_url != null || length(regexall("^[a-z0-9-]+/.+$", var.model)) > 0
-    error_message = "model is \"${var.model}\": on Vertex AI expected the publisher too, such as google/gemini-3.5-flash-lite."
+    condition     = var.openai_base_url != null || length(regexall("^([a-z0-9-]+/|gemini-).+$", var.model)) > 0
+    error_message = "model is \"${var.model}\": on Vertex AI expected the publisher too, such as google/gemini-3.5-flash-lite; only Gemini models may go without."
   }
 
   # https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/model-versions
   validation {
-    condition     = var.openai_base_url != null || length(regexall("^google/gemini-([12]\\.|pro|ultra)", var.model)) == 0
+    condition     = var.openai_base_url != null || length(regexall("^(google/)?gemini-([12]\\.|pro|ultra)", var.model)) == 0
     error_message = "model is \"${var.model}\", which is retired on Vertex AI and answers 404: expected a current one, such as google/gemini-3.5-flash-lite."
   }
 }
@@ -51,7 +51,7 @@ variable "model_location" {
   validation {
     condition = (
       var.openai_base_url != null || !var.check_model_location || contains(["global", "us", "eu"], var.model_location)
-      || length(regexall("^google/gemini-", join(" ", concat([var.model], [for profile in var.profiles : (profile.model == null ? var.model : profile.model)])))) == 0
+      || length(regexall("(^| )(google/)?gemini-", join(" ", concat([var.model], [for profile in var.profiles : (profile.model == null ? var.model : profile.model)])))) == 0
     )
     error_message = "model_location is \"${var.model_location}\": Gemini models are sold by the token at global, us and eu only, whatever the function's region. With provisioned throughput in that region set check_model_location = false."
   }
@@ -240,8 +240,8 @@ variable "profiles" {
   validation {
     condition = alltrue([for profile in var.profiles :
       length(regexall("^\\S{1,200}$", profile.model == null ? "google/unset" : profile.model)) > 0
-      && (var.openai_base_url != null || length(regexall("^[a-z0-9-]+/.+$", profile.model == null ? "google/unset" : profile.model)) > 0)
-      && (var.openai_base_url != null || length(regexall("^google/gemini-([12]\\.|pro|ultra)", profile.model == null ? "google/unset" : profile.model)) == 0)
+      && (var.openai_base_url != null || length(regexall("^([a-z0-9-]+/|gemini-).+$", profile.model == null ? "google/unset" : profile.model)) > 0)
+      && (var.openai_base_url != null || length(regexall("^(google/)?gemini-([12]\\.|pro|ultra)", profile.model == null ? "google/unset" : profile.model)) == 0)
     ])
     error_message = "profiles: expected a current model as model; on Vertex AI with its publisher, such as google/gemini-3.8-flash."
   }

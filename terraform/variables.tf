@@ -112,8 +112,8 @@ variable "buckets" {
 
   validation {
     condition = length(distinct(concat(
-      [(var.bucket_name == null ? "${var.google_cloud_project}-${var.name}-images" : var.bucket_name)],
-      [for key, bucket in var.buckets : (bucket.name == null ? key : bucket.name)],
+      [var.bucket_name == null ? "${replace(var.google_cloud_project, "/[.:]/", "-")}-${var.name}-images" : var.bucket_name],
+      [for key, bucket in var.buckets : bucket.name == null ? key : bucket.name],
     ))) == length(var.buckets) + 1
     error_message = "buckets: each bucket once only, and not bucket_name again; a second trigger would deliver every event twice."
   }

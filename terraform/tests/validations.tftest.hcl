@@ -641,7 +641,7 @@ run "model_without_publisher" {
   }
 
   variables {
-    model = "gemini-3.5-flash-lite"
+    model = "llama-4-maverick"
   }
 
   expect_failures = [var.model]

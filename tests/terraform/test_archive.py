@@ -1,6 +1,8 @@
 """What is deployed: the archive holds it and nothing else, and the function runs from it."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -19,9 +21,6 @@ from local.processes import LOOPBACK, Server, free_port, start, wait_ready
 from tests.terraform.conftest import PROJECT, ROOT, Plan, Workspace
 
 SAMPLE = ROOT / "local" / "samples" / "cat.webp"
-PROGRAM = {"main.py", "requirements.txt"} | {
-    str(path.relative_to(ROOT)) for path in (ROOT / "describer").rglob("*.py")
-}
 # Named as the plan's arguments are, so that each plan writes an archive of its own.
 FRESH = (f"-var=google_cloud_project={PROJECT}", "-var=name=archive")
 
@@ -38,10 +37,12 @@ def _digest(plan: Plan) -> str:
 def test_archive_holds_the_program_and_nothing_else(workspace: Workspace) -> None:
     """Every module of the package, the entry point and the pins; each as it stands here."""
     workspace.plan(*FRESH)
+    tree = workspace.folder.parent
+    modules = {str(path.relative_to(tree)) for path in (tree / "describer").rglob("*.py")}
     with zipfile.ZipFile(_archive(workspace, "archive")) as archive:
-        assert set(archive.namelist()) == PROGRAM
+        assert set(archive.namelist()) == {"main.py", "requirements.txt"} | modules
         for name in archive.namelist():
-            assert archive.read(name) == (ROOT / name).read_bytes(), name
+            assert archive.read(name) == (tree / name).read_bytes(), name
 
 
 def test_object_is_named_by_the_archive_s_digest(workspace: Workspace) -> None:
@@ -81,6 +82,12 @@ def test_changed_program_deploys_anew(workspace: Workspace, changed: Path) -> No
     assert _digest(altered) != original
 
 
+def _extracted(plan: Plan) -> set[str]:
+    """Give the fields of the log line that metrics take their values and labels from."""
+    metrics = json.dumps([metric["values"] for metric in plan.resources("google_logging_metric")])
+    return set(re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metrics))
+
+
 def _built(archive: Path, folder: Path) -> tuple[Path, Path]:
     """Do what the buildpack does: unpack, install the pins alone, compile all."""
     source, environment = folder / "source", folder / "environment"
@@ -114,18 +121,18 @@ def test_function_starts_from_the_archive_and_describes(
     bucket: storage.Bucket,
 ) -> None:
     """Nothing but the archive, its pins and the planned environment is needed to work."""
-    settings = workspace.plan(
+    plan = workspace.plan(
         f"-var=google_cloud_project={PROJECT}",
         f"-var=bucket_name={bucket.name}",
         "-var=create_bucket=false",
         f"-var=openai_base_url={standin.base_url}",
         "-var=model=stand-in",
         "-var=name=started",
-    ).environment()
+    )
     source, programs = _built(_archive(workspace, "started"), tmp_path)
     port = free_port()
     environ = {
-        **settings,
+        **plan.environment(),
         "FIRESTORE_EMULATOR_HOST": firestore_server.host,
         "STORAGE_EMULATOR_HOST": gcs.url,
         # How the platform starts it.
@@ -159,6 +166,7 @@ def test_function_starts_from_the_archive_and_describes(
     finally:
         function.stop(grace_seconds=15)
     assert line["outcome"] == "described"
+    assert _extracted(plan) - {"error", "error_status"} <= set(line), "metrics would miss these"
     client = firestore.Client(project=PROJECT)
     record = (
         client.collection("descriptions").document(record_id(str(bucket.name), blob.name)).get()

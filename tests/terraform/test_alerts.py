@@ -1,0 +1,84 @@
+"""What is counted: alerts and dashboard use the outcomes and fields that the function logs."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from describer import errors
+from tests.terraform.conftest import PROJECT, ROOT, Workspace
+
+ARGUMENTS = (f"-var=google_cloud_project={PROJECT}",)
+
+
+def _outcomes(branch: type[Exception]) -> Iterator[str]:
+    for leaf in branch.__subclasses__():
+        yield from _outcomes(leaf)
+        if "outcome" in vars(leaf):
+            yield vars(leaf)["outcome"]
+
+
+def _listed(name: str) -> set[str]:
+    text = (ROOT / "terraform" / "alerts.tf").read_text()
+    found = re.search(rf"^  {name}\s+= \[(.*)\]$", text, re.MULTILINE)
+    assert found is not None
+    return set(re.findall(r'"(\w+)"', found[1]))
+
+
+def test_every_recorded_outcome_is_counted_as_finished() -> None:
+    """An outcome that the function gains is an outcome that shares are taken of."""
+    assert _listed("finished") == {"described", "truncated", *_outcomes(errors.PermanentError)}
+
+
+def test_failures_are_what_is_neither_described_blocked_nor_gone() -> None:
+    """Refusals have an alert of their own, and a deleted object is nobody's failure."""
+    others = {"described", "truncated", "blocked", "gone"}
+    assert _listed("failed") == _listed("finished") - others
+
+
+def test_each_query_reads_a_metric_that_is_made(workspace: Workspace) -> None:
+    """A misspelt metric would be silent for ever, since its absence is no error."""
+    plan = workspace.plan(*ARGUMENTS)
+    made = set()
+    for metric in plan.resources("google_logging_metric"):
+        name = metric["values"]["name"].replace("/", "_")
+        kind = metric["values"]["metric_descriptor"][0]["value_type"]
+        endings = ("_bucket", "_sum") if kind == "DISTRIBUTION" else ("",)
+        made |= {f"logging_googleapis_com:user_{name}{ending}" for ending in endings}
+    policies = json.dumps(plan.resources("google_monitoring_alert_policy"))
+    (dashboard,) = plan.resources("google_monitoring_dashboard")
+    text = policies + dashboard["values"]["dashboard_json"]
+    read = re.findall(r"(logging_googleapis_com:\w+)(.?)", text)
+    assert {name for name, _ in read} <= made
+    assert all(after == "{" for _, after in read), "each query names the monitored resource"
+    assert len(read) > 30
+
+
+def test_what_is_asked_for_is_watched(workspace: Workspace) -> None:
+    """One alert for each number that an operator is promised."""
+    plan = workspace.plan(*ARGUMENTS)
+    titles = {
+        policy["values"]["display_name"].removeprefix("describer: ")
+        for policy in plan.resources("google_monitoring_alert_policy")
+    }
+    assert titles == {
+        "an image was given up",
+        "an upload waits for its description",
+        "many images end without a description",
+        "many images are refused by the safety filter",
+        "the model throttles",
+        "first text comes late",
+        "descriptions take long",
+        "many tokens in a day",
+        "estimated spend of a day",
+    }
+
+
+def test_regular_expression_fits_the_subscriptions_names(workspace: Workspace) -> None:
+    """The function's own trigger, and those of further buckets, but no other function's."""
+    plan = workspace.plan(*ARGUMENTS)
+    policies = plan.resources("google_monitoring_alert_policy")
+    (found,) = re.findall(r'full_match\(\\\\\\"(.*?)\\\\\\"\)', json.dumps(json.dumps(policies)))
+    pattern = re.compile(found)
+    assert pattern.fullmatch("eventarc-us-central1-describer-123456-sub-789")
+    assert pattern.fullmatch("eventarc-us-central1-describer-0a1b2c3d-sub-789")
+    assert not pattern.fullmatch("eventarc-us-central1-describer-two-123456-sub-789")
