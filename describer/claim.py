@@ -194,8 +194,13 @@ async def claim(
             return Claim(store, draft, await store.create(identity, draft.claimed()), now)
         except RecordExistsError:
             pass
+    reason: PermanentError | None = None
+    fields: Fields = {}
     for _ in range(_ROUNDS):
         snapshot = await store.read(identity)
+        if reason and snapshot and snapshot.fields.get("status") == fields["status"]:
+            # Our giving up landed although its answer was lost.
+            raise reason
         if snapshot is not None and _is_ours(snapshot, draft):
             return Claim(store, draft, snapshot.version, now)
         step = Take(attempt=1) if snapshot is None else decide(snapshot, upload.generation)

@@ -7,17 +7,20 @@ afterwards, and neither channels nor event loops survive that.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Mapping
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import google.auth
+import grpc.aio
 import httpx2
 import openai
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import firestore
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
 from describer.errors import TokenError
 from describer.firestore import FirestoreStore
@@ -29,6 +32,8 @@ from describer.settings import Settings
 from describer.token import SCOPE, AccessToken
 
 _CONNECT_SECONDS = 10.0
+# As the library's own client sets it.
+_KEEPALIVE = [("grpc.keepalive_time_ms", 30_000)]
 
 
 class Instance:
@@ -67,17 +72,48 @@ def build_pipeline(settings: Settings) -> Pipeline:
         TokenError: no credentials, or no project to be found.
     """
     try:
-        store = firestore.AsyncClient(
-            project=settings.google_cloud_project, database=settings.firestore_database
-        )
+        store = build_store(settings)
         model = build_model(settings)
     except (GoogleAuthError, OSError) as exc:
         raise TokenError(f"no credentials: {type(exc).__name__}: {str(exc)[:300]}") from exc
     return Pipeline(
         settings,
-        FirestoreStore(store, settings.firestore_collection),
+        store,
         model,
         Images(settings, lambda: connect_storage(settings)),
+    )
+
+
+def build_store(settings: Settings) -> FirestoreStore:
+    """Build the client of Firestore, or of the emulator at FIRESTORE_EMULATOR_HOST. May block.
+
+    Raises:
+        TokenError: no project can be found.
+        GoogleAuthError: there are no credentials.
+    """
+    emulator = os.environ.get("FIRESTORE_EMULATOR_HOST")
+    if emulator:
+        project = settings.google_cloud_project
+        metadata = [("authorization", "Bearer owner")]
+        channel = partial(grpc.aio.insecure_channel, emulator)
+    else:
+        credentials, found = google.auth.default(scopes=FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
+        project = settings.google_cloud_project or found
+        metadata = []
+        channel = partial(
+            FirestoreGrpcAsyncIOTransport.create_channel,
+            f"{FirestoreGrpcAsyncIOTransport.DEFAULT_HOST}:443",
+            credentials=credentials,
+            options=_KEEPALIVE,
+        )
+    if not project:
+        raise TokenError("no project: set GOOGLE_CLOUD_PROJECT")
+    return FirestoreStore(
+        channel,
+        project=project,
+        database=settings.firestore_database,
+        collection=settings.firestore_collection,
+        metadata=metadata,
     )
 
 

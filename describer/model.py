@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openai
+from openai.types.chat import ChatCompletionChunk
 
 from describer.errors import (
     BlockedError,
@@ -85,25 +86,36 @@ class OpenAIModel:
         self, instructions: Instructions, image: Image
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """See `Model.stream`."""
-        body = self._body(instructions, image)
+        response = await self._begin(self._body(instructions, image))
         async with AsyncExitStack() as stack:
-            try:
-                response = await stack.enter_async_context(self._request(body))
-            except openai.AuthenticationError as exc:
-                if self._token is None:
-                    raise translate(exc) from exc
-                self._token.refuse()
-                try:
-                    response = await stack.enter_async_context(self._request(body))
-                except openai.OpenAIError as again:
-                    raise translate(again) from again
-            except openai.OpenAIError as exc:
-                raise translate(exc) from exc
+            stack.push_async_callback(response.aclose)
             pieces = await stack.enter_async_context(aclosing(_pieces(response)))
             yield await stack.enter_async_context(aclosing(read_chunks(pieces, error_for)))
 
-    def _request(self, body: dict[str, Any]) -> Any:
-        return self._client.chat.completions.with_streaming_response.create(**body)
+    async def _begin(self, body: dict[str, Any]) -> httpx2.Response:
+        """Send the request, once more with a new token after a 401, up to the answer's head."""
+        try:
+            try:
+                return await self._post(body)
+            except openai.AuthenticationError:
+                if self._token is None:
+                    raise
+                self._token.refuse()
+                return await self._post(body)
+        except openai.OpenAIError as exc:
+            raise translate(exc) from exc
+
+    async def _post(self, body: dict[str, Any]) -> httpx2.Response:
+        # The client's documented call for any endpoint. `chat.completions.create` would walk the
+        # body along its type annotations first, which costs more than sending it.
+        stream = await self._client.post(
+            "/chat/completions",
+            body=body,
+            cast_to=ChatCompletionChunk,
+            stream=True,
+            stream_cls=openai.AsyncStream[ChatCompletionChunk],
+        )
+        return stream.response
 
     def _body(self, instructions: Instructions, image: Image) -> dict[str, Any]:
         # No temperature, penalties or the like: current Gemini ignores or refuses them.
@@ -125,9 +137,9 @@ class OpenAIModel:
         }
 
 
-async def _pieces(response: Any) -> AsyncGenerator[bytes, None]:
+async def _pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     try:
-        async for piece in response.iter_bytes():
+        async for piece in response.aiter_bytes():
             yield piece
     except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError) as exc:
         raise translate(exc) from exc

@@ -68,14 +68,15 @@ class Progress:
     async def _keep(self) -> None:
         """Write now and then until stopped; end early only with LeaseLostError."""
         loop = asyncio.get_running_loop()
-        wrote_at = loop.time()
+        wrote_at, patience = loop.time(), self._silence_seconds
         while True:
-            await _wait(self._came, wrote_at + self._silence_seconds)
+            await _wait(self._came, wrote_at + patience)
             if self._came.is_set():
                 await _wait(self._stopped, wrote_at + self._flush_seconds)
             if self._stopped.is_set():
                 return
             self._came.clear()
+            patience = self._silence_seconds
             text, self._text = self._text, None
             try:
                 if text is None:
@@ -84,6 +85,8 @@ class Progress:
                     await self._claim.partial(text.text)
             except StoreError:
                 # Nothing is lost yet: the lease stands a while, and the next write has all text.
+                # It comes soon, since what is left of the lease may be less than half.
+                patience = self._flush_seconds
                 if text is not None:
                     self.show(text)
             wrote_at = loop.time()

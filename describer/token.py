@@ -36,7 +36,7 @@ class AccessToken:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._refreshing = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
         self._refused: str | None = None
 
     async def __call__(self) -> str:
@@ -46,9 +46,12 @@ class AccessToken:
             TokenError: none could be had in REFRESH_TIMEOUT_SECONDS.
         """
         if not self._usable():
-            async with self._refreshing:
-                if not self._usable():
-                    await self._refresh()
+            if self._refreshing is None:
+                self._refreshing = asyncio.ensure_future(self._refresh())
+                self._refreshing.add_done_callback(self._refreshed)
+            # All that wait share one refresh and its failure: one after the other, the last of
+            # them would wait for all the time-outs before its own.
+            await asyncio.shield(self._refreshing)
         return self._credentials.token or ""
 
     def refuse(self) -> None:
@@ -57,6 +60,11 @@ class AccessToken:
 
     def _usable(self) -> bool:
         return self._credentials.valid and self._credentials.token != self._refused
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        # Looked at here, since all that waited may have been cancelled.
+        _ = task.cancelled() or task.exception()
 
     async def _refresh(self) -> None:
         try:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import pytest
-from google.cloud import firestore
 
+from describer.clients import build_store
 from describer.errors import RecordExistsError, VersionConflictError
-from describer.firestore import FirestoreStore
 from describer.memory import MemoryStore
+from describer.settings import Settings
 from describer.store import REMOVE, Store
 
 Check = Callable[[Store], Awaitable[None]]
@@ -25,11 +25,12 @@ def check(request: pytest.FixtureRequest) -> Callable[[Check], None]:
     request.getfixturevalue("firestore_server")
 
     async def on_emulator(what: Check) -> None:
-        client = firestore.AsyncClient(project=f"demo-{os.urandom(4).hex()}")
+        settings = Settings(google_cloud_project=f"demo-{os.urandom(4).hex()}")
+        store = build_store(settings)
         try:
-            await what(FirestoreStore(client, "descriptions"))
+            await what(store)
         finally:
-            client.close()
+            await store.close()
 
     return lambda what: asyncio.run(on_emulator(what))
 

@@ -129,7 +129,7 @@ def _malformed(good: Event) -> list[Event]:
         for gone in ("ce-id", "ce-source", "ce-type", "ce-specversion")
     ]
     fields = json.loads(body)
-    wrong = [
+    wrong: list[tuple[str, list[Any]]] = [
         ("bucket", [None, "", [], {}, -1, 1.5, "\ud800", "x" * 5000, "No Bucket"]),
         ("name", [None, "", [], {}, -1, 1.5, "\ud800"]),
         ("generation", [None, "", [], {}, -1, 1.5, "\ud800", "x" * 5000, "0", True]),
