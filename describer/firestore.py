@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc.aio
 from google.api_core import exceptions as api
@@ -25,8 +25,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from describer.errors import RecordExistsError, StoreError, VersionConflictError
 from describer.store import CALL_SECONDS, REMOVE, Fields, Snapshot, Version
-
-T = TypeVar("T")
 
 # The plain protobuf classes under the library's wrappers.
 _Commit: Any = types.CommitRequest.pb()
@@ -68,6 +66,7 @@ class FirestoreStore:
         """
         self._open = channel
         self._channel: grpc.aio.Channel | None = None
+        self._methods: dict[str, Any] = {}
         self._database = f"projects/{project}/databases/{database}"
         self._parent = f"{self._database}/documents/{collection}"
         self._metadata = (
@@ -150,10 +149,10 @@ class FirestoreStore:
         return self._methods[method](request, timeout=_ONE_TRY_SECONDS, metadata=self._metadata)
 
 
-async def _in_time(timeout_seconds: float, call: Callable[[], Awaitable[T]]) -> T:
+async def _in_time(timeout_seconds: float, call: Callable[[], Awaitable[Any]]) -> Any:
     """Call with retries that end in time: the library's own go on for a minute and more."""
 
-    async def once() -> T:
+    async def once() -> Any:
         try:
             return await call()
         except grpc.RpcError as exc:

@@ -60,5 +60,3 @@ def standin(_standin: StandInServer) -> StandInServer:
     _standin.reset()
     _standin.pace(0)
     return _standin
-
-

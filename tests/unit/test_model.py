@@ -282,7 +282,9 @@ def test_every_error_of_the_google_libraries_is_classified() -> None:
     of_api = {cls for cls in _descendants(api.GoogleAPIError) if cls.__module__ == api.__name__}
     assert sorted(cls.__name__ for cls in of_api) == sorted((RETRIED + NOT_RETRIED).split())
     of_auth = {auth.GoogleAuthError} | _descendants(auth.GoogleAuthError)
-    assert sorted({cls.__name__ for cls in of_auth if "auth" in cls.__module__}) == sorted(AUTH.split())
+    assert sorted({cls.__name__ for cls in of_auth if "auth" in cls.__module__}) == sorted(
+        AUTH.split()
+    )
     assert sorted(cls.__name__ for cls in firestore.TRANSIENT) == sorted(RETRIED.split())
     ours: dict[str, type[StoreError]] = {
         "AlreadyExists": RecordExistsError,
@@ -291,8 +293,7 @@ def test_every_error_of_the_google_libraries_is_classified() -> None:
     }
     for cls in of_api | of_auth:
         if issubclass(cls, api.GoogleAPICallError | auth.GoogleAuthError):
-            expected = ours.get(cls.__name__, StoreError)
-            assert type(firestore.translate(cls("x"))) is expected, cls
+            assert type(firestore.translate(cls("x"))) is ours.get(cls.__name__, StoreError)
 
 
 def test_every_permanent_error_has_an_outcome_of_its_own() -> None:

@@ -309,9 +309,7 @@ def test_partial_text_grows_at_most_once_a_second() -> None:
     times = [fields["status"]["updateTime"] for fields in writes]
     partial = [fields["partialText"] for fields in writes if "partialText" in fields]
     assert len(partial) in {7, 8}
-    assert all(
-        later.startswith(sooner) for sooner, later in itertools.pairwise(partial)
-    )
+    assert all(later.startswith(sooner) for sooner, later in itertools.pairwise(partial))
     # The last write is the outcome, which waits for nothing.
     gaps = [b - a for a, b in itertools.pairwise(times[:-1])]
     assert min(gaps) >= timedelta(seconds=1)
