@@ -41,6 +41,9 @@ class Instance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        if settings.image_input == "inline" or not settings.on_vertex:
+            # Wanted by every image then; imported by the first one, it would hold up the loop.
+            import google.cloud.storage  # noqa: F401
         self._pipeline: Pipeline | None = None
         self._building = asyncio.Lock()
 

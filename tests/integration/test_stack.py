@@ -1,0 +1,39 @@
+"""The whole way of an image on real parts: bucket, Pub/Sub, Eventarc, function, record."""
+
+import time
+
+import pytest
+from google.cloud import firestore, storage
+
+from describer.record import record_id
+from local.bucket import BUCKET
+from local.choice import ModelChoice
+from local.emulators import PROJECT, missing_parts
+from local.stack import running_stack
+from tests.conftest import missing
+from tests.integration.conftest import SAMPLE
+
+
+def test_an_object_in_the_bucket_becomes_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself: nobody calls the function but the notification of the upload."""
+    if parts := missing_parts():
+        missing("; ".join(parts))
+    names = ["a.webp", "b c/ü#?\U0001f408.webp", "notes.txt"]
+    with running_stack(ModelChoice("stand-in", PROJECT, "")) as stack:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.storage.url)
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", stack.firestore.host)
+        bucket = storage.Client(project=stack.project).bucket(BUCKET)
+        for name in names:
+            kind = "text/plain" if name.endswith(".txt") else "image/webp"
+            bucket.blob(name).upload_from_string(SAMPLE, content_type=kind)
+        records = firestore.Client(project=stack.project).collection("descriptions")
+        states = {}
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and list(states.values()) != ["described"] * 2:
+            found = {n: records.document(record_id(BUCKET, n)).get().to_dict() for n in names}
+            states = {n: r["status"].get("outcome") for n, r in found.items() if r}
+            time.sleep(0.2)
+        assert states == dict.fromkeys(names[:2], "described")
+        outcomes = [line["outcome"] for line in stack.function.deliveries()]
+        assert outcomes.count("described") == 2
+        assert outcomes.count("skipped") == 1
