@@ -472,11 +472,13 @@ run "all_settings" {
   }
 }
 
-run "delete_when_told" {
+run "less_common_options" {
   command = plan
 
   variables {
     delete_data_on_destroy = true
+    record_ttl_days        = 30
+    alerts                 = false
   }
 
   assert {
@@ -488,18 +490,15 @@ run "delete_when_told" {
     condition     = google_firestore_database.records[0].deletion_policy == "DELETE" && google_firestore_database.records[0].delete_protection_state == "DELETE_PROTECTION_DISABLED"
     error_message = "Destroy was told to delete the records."
   }
-}
-
-run "time_to_live" {
-  command = plan
-
-  variables {
-    record_ttl_days = 30
-  }
 
   assert {
     condition     = one([for name, field in google_firestore_field.unindexed : "${name} ${field.ttl_config[0].expiration_offset}" if length(field.ttl_config) > 0]) == "status.completeTime 2592000s"
     error_message = "Records expire 30 days after they were finished."
+  }
+
+  assert {
+    condition     = length(google_monitoring_alert_policy.shares) + length(google_monitoring_alert_policy.gave_up) + length(google_monitoring_alert_policy.unfinished) == 0
+    error_message = "No alerts were wanted."
   }
 }
 
@@ -530,19 +529,6 @@ run "watching" {
   assert {
     condition     = toset([for grant in google_service_account_iam_member.deployer_acts_as : grant.role]) == toset(["roles/iam.serviceAccountUser"]) && length(google_service_account_iam_member.deployer_acts_as) == 3
     error_message = "Who deploys acts as the three accounts, on each of them."
-  }
-}
-
-run "no_alerts" {
-  command = plan
-
-  variables {
-    alerts = false
-  }
-
-  assert {
-    condition     = length(google_monitoring_alert_policy.shares) + length(google_monitoring_alert_policy.gave_up) + length(google_monitoring_alert_policy.unfinished) == 0
-    error_message = "No alerts were wanted."
   }
 }
 

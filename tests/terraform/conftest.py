@@ -143,7 +143,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def _mirror() -> Path | None:
     named = os.environ.get(_MIRROR_VARIABLE)
     if named:
-        return Path(named).resolve()
+        mirror = Path(named).resolve()
+        if not (mirror / "use-mirror").is_file():
+            pytest.fail(f"{_MIRROR_VARIABLE} names no mirror: {mirror}", pytrace=False)
+        return mirror
     return _SIBLING if (_SIBLING / "use-mirror").is_file() else None
 
 

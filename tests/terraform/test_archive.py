@@ -21,8 +21,9 @@ from local.processes import LOOPBACK, Server, free_port, start, wait_ready
 from tests.terraform.conftest import PROJECT, ROOT, Plan, Workspace
 
 SAMPLE = ROOT / "local" / "samples" / "cat.webp"
-# Named as the plan's arguments are, so that each plan writes an archive of its own.
-FRESH = (f"-var=google_cloud_project={PROJECT}", "-var=name=archive")
+FRESH = (f"-var=google_cloud_project={PROJECT}",)
+# The archive alone, under another name so that no other plan overwrites it.
+ARCHIVE = (*FRESH, "-target=data.archive_file.source")
 
 
 def _archive(workspace: Workspace, name: str) -> Path:
@@ -39,7 +40,7 @@ def test_archive_holds_the_program_and_nothing_else(workspace: Workspace) -> Non
     workspace.plan(*FRESH)
     tree = workspace.folder.parent
     modules = {str(path.relative_to(tree)) for path in (tree / "describer").rglob("*.py")}
-    with zipfile.ZipFile(_archive(workspace, "archive")) as archive:
+    with zipfile.ZipFile(_archive(workspace, "describer")) as archive:
         assert set(archive.namelist()) == {"main.py", "requirements.txt"} | modules
         for name in archive.namelist():
             assert archive.read(name) == (tree / name).read_bytes(), name
@@ -69,7 +70,7 @@ def test_other_files_do_not_deploy_anew(workspace: Workspace, changed: Path) -> 
     """Docs, tests and secrets lying about are not deployed and change nothing."""
     for name in ("README.md", ".env", "describer/notes.txt", "tests.py"):
         (changed / name).write_text("not part of the program", encoding="utf-8")
-    littered = workspace.plan(f"-var=google_cloud_project={PROJECT}", "-var=name=littered")
+    littered = workspace.plan(*ARCHIVE, "-var=name=littered")
     assert _digest(littered) == _digest(workspace.plan(*FRESH))
 
 
@@ -78,7 +79,7 @@ def test_changed_program_deploys_anew(workspace: Workspace, changed: Path) -> No
     original = _digest(workspace.plan(*FRESH))
     with (changed / "describer" / "__init__.py").open("a", encoding="utf-8") as module:
         module.write("# changed\n")
-    altered = workspace.plan(f"-var=google_cloud_project={PROJECT}", "-var=name=altered")
+    altered = workspace.plan(*ARCHIVE, "-var=name=altered")
     assert _digest(altered) != original
 
 

@@ -1,7 +1,11 @@
 """Each example can be planned as it stands, and deploys settings that the function accepts."""
 
+import re
+import subprocess
+
 import pytest
 
+from describer.record import record_id
 from describer.settings import Settings
 from tests.terraform.conftest import ROOT, Plan, Workspace
 
@@ -77,3 +81,23 @@ def test_own_model_gets_its_key_from_secret_manager_alone(workspace: Workspace) 
     }
     assert "aiplatform.googleapis.com" not in services
     assert "secretmanager.googleapis.com" in services
+
+
+def test_guide_names_every_example() -> None:
+    """Each file that the guide sends its reader to is there, and the other way round."""
+    guide = (ROOT / "docs" / "deploy.md").read_text()
+    assert set(re.findall(r"examples/([\w-]+\.tfvars)", guide)) == set(EXAMPLES)
+
+
+def test_guide_finds_the_record_as_the_function_names_it(workspace: Workspace) -> None:
+    """The shell line of guide and output gives the id that the record has."""
+    guide = (ROOT / "docs" / "deploy.md").read_text()
+    steps = workspace.plan("-var-file=terraform.tfvars.example").output("next_steps")
+    for text, bucket in (
+        (guide.replace("MY-PROJECT", "my-project"), "my-project-describer-images"),
+        (steps, "my-project-describer-images"),
+    ):
+        line = re.search(r"^ *id=\$\((.*)\)$", text, re.MULTILINE)
+        assert line is not None
+        done = subprocess.run(["sh", "-c", line[1]], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == record_id(bucket, "IMAGE.jpg")
