@@ -26,6 +26,9 @@ describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg fold
 test: $(READY) lint  ## Run every test, with the real parts that are installed
 	$(BIN)/python -m pytest $(ARGS)
 
+docs/demo.svg: $(READY)
+	COLUMNS=100 $(BIN)/python -m local.demo --record $@
+
 lint: $(READY)  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
