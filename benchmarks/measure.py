@@ -1,0 +1,186 @@
+"""One load on one contestant becomes one sample."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.contestants import Contestant, Running, launch
+from benchmarks.load import Load, run_load
+from benchmarks.model import ModelServer, Pace
+from benchmarks.store import Store
+
+MIB = 1024 * 1024
+DEFAULT_PACE = Pace()
+_WARM_UP = Pace(chunks=8, seconds=0.1)
+_SETTLE_SECONDS = 0.2
+_TRIP_EVERY_SECONDS = 0.05
+_TRIPS_PER_LOOK = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one load gave.
+
+    Attributes:
+        contestant: its key.
+        at_once: deliveries under way at any time.
+        spread: whether they came evenly over time, or all at once.
+        chunks, stream_seconds: of each answer of the model.
+        images: answered deliveries.
+        images_per_second: from the first one sent to the last answer.
+        cpu_ms: user and system time of the contestant per image.
+        added_ms: p50, p95 and p99 of the delivery's time less the model's own.
+        round_trip_ms: median of one Commit, asked now and then during the load.
+        memory_mib: proportional set size of the contestant, the most of what was seen.
+        refused: deliveries that were not answered with 200.
+        held: streams that were under way at the same time.
+        late_ms: how late the model server itself was at worst.
+    """
+
+    contestant: str
+    at_once: int
+    spread: bool
+    chunks: int
+    stream_seconds: float
+    images: int
+    images_per_second: float
+    cpu_ms: float
+    added_ms: tuple[float, float, float]
+    round_trip_ms: float
+    memory_mib: float
+    refused: int
+    held: int
+    late_ms: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a contestant.
+
+    Attributes:
+        port_seconds: from the start of the process until it listened.
+        first_seconds: until its first event was answered, less the model's own time.
+    """
+
+    contestant: str
+    compiled: bool
+    port_seconds: float
+    first_seconds: float
+
+
+@dataclass(frozen=True)
+class Rig:
+    """What all contestants share."""
+
+    model: ModelServer
+    store: Store
+    core: set[int]
+    env: dict[str, str]
+
+    @contextlib.contextmanager
+    def running(self, contestant: Contestant, **env: str) -> Iterator[Running]:
+        """Run a contestant."""
+        running = launch(contestant, self.core, {**self.env, **env})
+        try:
+            yield running
+        finally:
+            running.stop()
+
+    async def first_event(self, running: Running, *, compiled: bool = True) -> Start:
+        """Send the event that a contestant builds its clients with."""
+        self.model.pace = Pace(chunks=1, seconds=0.0)
+        load = await run_load(running.server.port, 1)
+        _check(load, running)
+        seconds = running.port_seconds + load.seconds
+        return Start(running.contestant.key, compiled, running.port_seconds, seconds)
+
+    async def warm_up(self, running: Running, images: int = 40) -> None:
+        """Send short answers, until all code has been used."""
+        self.model.pace = _WARM_UP
+        _check(await run_load(running.server.port, images, spread_seconds=0.6), running)
+
+    async def sample(
+        self,
+        running: Running,
+        at_once: int,
+        *,
+        pace: Pace = DEFAULT_PACE,
+        seconds: float = 0.0,
+        enough: int | None = None,
+    ) -> Sample:
+        """Load a contestant.
+
+        Args:
+            running: which.
+            at_once: deliveries under way at any time.
+            pace: of the model.
+            seconds: have them come evenly over so long, instead of all at once.
+            enough: see `run_load`.
+        """
+        await asyncio.sleep(_SETTLE_SECONDS)
+        model = self.model
+        model.pace = pace
+        model.reset()
+        total = round(at_once / pace.seconds * seconds) if seconds else at_once
+        trips: list[float] = []
+        memory: list[int] = []
+        watching = asyncio.create_task(self._watch(running, trips, memory))
+        before = running.cpu()
+        load = await run_load(running.server.port, total, spread_seconds=seconds, enough=enough)
+        cpu = running.cpu() - before
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        memory.append(running.memory())
+        images = len(load.deliveries)
+        return Sample(
+            contestant=running.contestant.key,
+            at_once=at_once,
+            spread=bool(seconds),
+            chunks=pace.chunks,
+            stream_seconds=pace.seconds,
+            images=images,
+            images_per_second=images / load.seconds,
+            cpu_ms=cpu / images * 1000,
+            added_ms=quantiles(_added(load, model)),
+            round_trip_ms=statistics.median(trips) * 1000 if trips else 0.0,
+            memory_mib=max(memory) / MIB,
+            refused=load.refused + (0 if enough else load.unanswered),
+            held=model.most,
+            late_ms=model.lag * 1000,
+        )
+
+    async def _watch(self, running: Running, trips: list[float], memory: list[int]) -> None:
+        """Ask for the store's round trip and the contestant's memory now and then."""
+        while True:
+            for _ in range(_TRIPS_PER_LOOK):
+                await asyncio.sleep(_TRIP_EVERY_SECONDS)
+                trips.append(await self.store.round_trip())
+            memory.append(running.memory())
+
+
+def quantiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Give p50, p95 and p99; for few values the highest stands for the last two."""
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    p50, p95, p99 = (ordered[round(share * last)] for share in (0.5, 0.95, 0.99))
+    return p50, p95, p99
+
+
+def _added(load: Load, model: ModelServer) -> list[float]:
+    """Give each delivery's time less the model's own, in milliseconds."""
+    found = []
+    for delivery in load.deliveries:
+        answer = model.answers.get(delivery.uri)
+        if answer is not None and answer.ended:
+            own = answer.ended - answer.arrived
+            found.append((delivery.answered - delivery.sent - own) * 1000)
+    return found or [0.0]
+
+
+def _check(load: Load, running: Running) -> None:
+    if load.refused or load.unanswered:
+        raise RuntimeError(f"{running.contestant.title} fails:\n{running.server.tail()}")

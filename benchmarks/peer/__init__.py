@@ -1,0 +1,1 @@
+"""What one would take instead of this project."""
