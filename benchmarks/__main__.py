@@ -1,39 +1,50 @@
-"""`make bench`: measures all, and writes docs/performance.md anew."""
+"""`make bench`: measures everything, and writes docs/performance.md and its plots anew."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import runs
+from benchmarks import report, runs
 from benchmarks.contestants import TITLES
 
 
 def main() -> None:
-    """Measure."""
+    """Measure, show, and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of the main figures only")
-    parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="one round; writes nothing")
+    parser.add_argument("--report", action="store_true", help="from the last run's figures")
+    arguments = parser.parse_args()
     console = Console()
-    with console.status("Starting") as status:
-        results = asyncio.run(runs.quick(status.update))
-    table = Table("", "at once", "images/s", "CPU ms", "added p50", "p95", "p99", "MiB", "refused")
+    began = time.monotonic()
+    if arguments.report:
+        results = report.load()
+    else:
+        with console.status("Starting") as status:
+            results = asyncio.run((runs.quick if arguments.quick else runs.full)(status.update))
+        console.print(_table(results))
+        console.print(f"Took {time.monotonic() - began:.0f} s.")
+    if not arguments.quick:
+        report.save(results)
+        for target in report.targets(results):
+            console.print(f"{target.verdict:>7}  {target.what}: {target.found}")
+        console.print(f"Written: {report.write(results)}")
+
+
+def _table(results: runs.Results) -> Table:
+    table = Table("", "at once", "chunks", "images/s", "CPU ms", "added p50", "p95", "p99")
+    for heading in ("MiB", "held", "refused"):
+        table.add_column(heading, justify="right")
     for one in results.samples:
-        added = [f"{value:.0f}" for value in one.added_ms]
-        at_once = f"{one.at_once}{' spread' if one.spread else ''}"
-        row = [TITLES[one.contestant], at_once, f"{one.images_per_second:.1f}"]
-        row += [f"{one.cpu_ms:.1f}", *added, f"{one.memory_mib:.0f}", str(one.refused)]
-        table.add_row(*row)
-    console.print(table)
-    for start in results.starts:
-        console.print(
-            f"{TITLES[start.contestant]}: port {start.port_seconds:.2f} s,"
-            f" first event {start.first_seconds:.2f} s"
-        )
-    console.print(f"Store round trip, idle: {results.idle_round_trip_ms:.1f} ms")
+        row = [TITLES[one.contestant], f"{one.at_once}{' spread' if one.spread else ''}"]
+        row += [str(one.chunks), f"{one.images_per_second:.1f}", f"{one.cpu_ms:.1f}"]
+        row += [f"{value:.0f}" for value in one.added_ms]
+        table.add_row(*row, f"{one.memory_mib:.0f}", str(one.held), str(one.refused))
+    return table
 
 
 if __name__ == "__main__":

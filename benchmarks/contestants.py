@@ -13,7 +13,7 @@ from pathlib import Path
 
 from local.emulators import PROJECT
 from local.function import ROOT
-from local.processes import LOOPBACK, Server, StartError, accepts, free_port, start
+from local.processes import LOOPBACK, Server, StartError, accepts, free_port, log_folder, start
 
 HERE = Path(__file__).resolve().parent
 PORT_SECONDS = 60.0
@@ -46,7 +46,7 @@ def _function(source: Path) -> tuple[str, ...]:
 
 
 _UVICORN = ("uvicorn", "benchmarks.floor:app", "--host", LOOPBACK, "--port", "{port}")
-_PROFILED = ("python", "-m", "benchmarks.profiled", "{port}", "{log}.profile")
+_PROFILED = ("python", "-m", "benchmarks.profiled", "{port}", "{logs}/profiled-{port}.profile")
 _URI = (("IMAGE_INPUT", "uri"),)
 
 OURS = Contestant("ours", "this function", _function(ROOT / "main.py"), _URI)
@@ -120,7 +120,7 @@ def launch(contestant: Contestant, core: set[int], env: Mapping[str, str]) -> Ru
     port = free_port()
     program, *arguments = contestant.program
     command = [str(Path(sys.executable).with_name(program))]
-    command += [part.format(port=port, log=f"/tmp/{contestant.key}-{port}") for part in arguments]
+    command += [part.format(port=port, logs=log_folder()) for part in arguments]
     settings = {
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "OPENAI_API_KEY": "none",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.contestants import Contestant, Running, launch
@@ -17,6 +17,8 @@ MIB = 1024 * 1024
 DEFAULT_PACE = Pace()
 _WARM_UP = Pace(chunks=8, seconds=0.1)
 _SETTLE_SECONDS = 0.2
+_STARTS = 3
+_FIRST_SECONDS = 20.0
 _TRIP_EVERY_SECONDS = 0.05
 _TRIPS_PER_LOOK = 8
 
@@ -56,6 +58,11 @@ class Sample:
     held: int
     late_ms: float
 
+    @property
+    def load(self) -> tuple[str, int, bool, int]:
+        """What was asked of whom."""
+        return self.contestant, self.at_once, self.spread, self.chunks
+
 
 @dataclass(frozen=True)
 class Start:
@@ -73,6 +80,21 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Writes:
+    """What one contestant asks of the store for one image.
+
+    Attributes:
+        writes: documents written.
+        calls: all calls.
+    """
+
+    contestant: str
+    stream_seconds: float
+    writes: float
+    calls: float
+
+
+@dataclass(frozen=True)
 class Rig:
     """What all contestants share."""
 
@@ -81,27 +103,39 @@ class Rig:
     core: set[int]
     env: dict[str, str]
 
-    @contextlib.contextmanager
-    def running(self, contestant: Contestant, **env: str) -> Iterator[Running]:
-        """Run a contestant."""
-        running = launch(contestant, self.core, {**self.env, **env})
+    @contextlib.asynccontextmanager
+    async def running(
+        self, contestant: Contestant, *, compiled: bool = True, **env: str
+    ) -> AsyncIterator[tuple[Running, Start]]:
+        """Run a contestant, which has answered its first event: the one that builds its clients.
+
+        Args:
+            contestant: is started again if it hangs: the sample does now and then, since it
+                builds its clients before its server forks.
+            compiled: whether its bytecode is there, for the result.
+            env: variables on top of the contestant's own.
+        """
+        for last in [False] * (_STARTS - 1) + [True]:
+            running = launch(contestant, self.core, {**self.env, **env})
+            self.model.pace = Pace(chunks=1, seconds=0.0)
+            load = await run_load(running.server.port, 1, timeout_seconds=_FIRST_SECONDS)
+            if load.deliveries and not load.refused:
+                break
+            running.stop()
+            if last:
+                raise RuntimeError(f"{contestant.title} fails:\n{running.server.tail()}")
         try:
-            yield running
+            first = running.port_seconds + load.seconds
+            yield running, Start(contestant.key, compiled, running.port_seconds, first)
         finally:
             running.stop()
-
-    async def first_event(self, running: Running, *, compiled: bool = True) -> Start:
-        """Send the event that a contestant builds its clients with."""
-        self.model.pace = Pace(chunks=1, seconds=0.0)
-        load = await run_load(running.server.port, 1)
-        _check(load, running)
-        seconds = running.port_seconds + load.seconds
-        return Start(running.contestant.key, compiled, running.port_seconds, seconds)
 
     async def warm_up(self, running: Running, images: int = 40) -> None:
         """Send short answers, until all code has been used."""
         self.model.pace = _WARM_UP
-        _check(await run_load(running.server.port, images, spread_seconds=0.6), running)
+        load = await run_load(running.server.port, images, spread_seconds=0.6)
+        if load.refused or load.unanswered:
+            raise RuntimeError(f"{running.contestant.title} fails:\n{running.server.tail()}")
 
     async def sample(
         self,
@@ -110,6 +144,7 @@ class Rig:
         *,
         pace: Pace = DEFAULT_PACE,
         seconds: float = 0.0,
+        over: float = 0.0,
         enough: int | None = None,
     ) -> Sample:
         """Load a contestant.
@@ -118,7 +153,8 @@ class Rig:
             running: which.
             at_once: deliveries under way at any time.
             pace: of the model.
-            seconds: have them come evenly over so long, instead of all at once.
+            seconds: have them come evenly for so long, as many as that takes, instead of at once.
+            over: have just `at_once` of them come evenly over so long.
             enough: see `run_load`.
         """
         await asyncio.sleep(_SETTLE_SECONDS)
@@ -130,7 +166,9 @@ class Rig:
         memory: list[int] = []
         watching = asyncio.create_task(self._watch(running, trips, memory))
         before = running.cpu()
-        load = await run_load(running.server.port, total, spread_seconds=seconds, enough=enough)
+        load = await run_load(
+            running.server.port, total, spread_seconds=seconds or over, enough=enough
+        )
         cpu = running.cpu() - before
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -139,14 +177,14 @@ class Rig:
         return Sample(
             contestant=running.contestant.key,
             at_once=at_once,
-            spread=bool(seconds),
+            spread=bool(seconds or over),
             chunks=pace.chunks,
             stream_seconds=pace.seconds,
             images=images,
             images_per_second=images / load.seconds,
             cpu_ms=cpu / images * 1000,
             added_ms=quantiles(_added(load, model)),
-            round_trip_ms=statistics.median(trips) * 1000 if trips else 0.0,
+            round_trip_ms=median(trips) * 1000,
             memory_mib=max(memory) / MIB,
             refused=load.refused + (0 if enough else load.unanswered),
             held=model.most,
@@ -160,6 +198,11 @@ class Rig:
                 await asyncio.sleep(_TRIP_EVERY_SECONDS)
                 trips.append(await self.store.round_trip())
             memory.append(running.memory())
+
+
+def median(values: Sequence[float]) -> float:
+    """Give the median; 0 of nothing."""
+    return statistics.median(values) if values else 0.0
 
 
 def quantiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -179,8 +222,3 @@ def _added(load: Load, model: ModelServer) -> list[float]:
             own = answer.ended - answer.arrived
             found.append((delivery.answered - delivery.sent - own) * 1000)
     return found or [0.0]
-
-
-def _check(load: Load, running: Running) -> None:
-    if load.refused or load.unanswered:
-        raise RuntimeError(f"{running.contestant.title} fails:\n{running.server.tail()}")

@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import datetime as dt
 import os
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.contestants import BEST, FLOOR, OURS, PEER, Contestant, cores
-from benchmarks.measure import Rig, Sample, Start
-from benchmarks.model import ModelServer
-from benchmarks.store import Store
+from benchmarks import inside, machine
+from benchmarks.contestants import BEST, FLOOR, OURS, PEER, PROFILED, Contestant, Running, cores
+from benchmarks.load import run_load
+from benchmarks.measure import Rig, Sample, Start, Writes, median
+from benchmarks.model import ModelServer, Pace
+from benchmarks.store import Counts, Store, counting
 from local.emulators import firestore_emulator
 
+ROUNDS = 3
 AT_ONCE = 200
+LEVELS = (1, 8, 40, 80)
+# What the Terraform module deploys with.
 DEPLOYED_AT_ONCE = 80
-# Whole rounds of its eight threads: all of 200 would take it a minute, at the same pace.
+SPREAD_SECONDS = 4.0
+CHUNKS = (10, 40, 160, 640)
+CHUNKS_AT_ONCE = 40
+# Streams long enough that all of a thousand are under way before the first one ends.
+HELD, HELD_PACE, HELD_SPREAD_SECONDS = 1000, Pace(chunks=40, seconds=14.0), 10.0
+# Whole rounds of the sample's eight threads: all of 200 would take it a minute at the same pace.
 ENOUGH_OF_PEER = 24
+WRITES_IMAGES, WRITES_SECONDS = 10, (2.0, 6.0)
 _TRIPS = 200
+
+Tell = Callable[[str], None]
 
 
 @dataclass
 class Results:
-    """All that was measured."""
+    """All that was measured in one run."""
 
+    began: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat("T", "minutes"))
+    machine: dict[str, str] = field(default_factory=machine.describe)
     samples: list[Sample] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
+    writes: list[Writes] = field(default_factory=list)
+    imports: dict[str, dict[str, float]] = field(default_factory=dict)
+    profile: dict[str, float] = field(default_factory=dict)
+    calls: list[tuple[str, float, float]] = field(default_factory=list)
     idle_round_trip_ms: float = 0.0
 
-
-Tell = Callable[[str], None]
+    def of(
+        self, contestant: str, at_once: int, *, spread: bool = False, chunks: int = 40
+    ) -> list[Sample]:
+        """Give the samples of one load; none is an empty list."""
+        asked = (contestant, at_once, spread, chunks)
+        return [one for one in self.samples if asked == one.load]
 
 
 @contextlib.asynccontextmanager
@@ -52,30 +78,131 @@ async def rigged() -> AsyncIterator[Rig]:
 
 
 async def quick(tell: Tell) -> Results:
-    """One round of 200 at once, and 80 spread over time."""
+    """One round: 200 at once, and 80 evenly over time."""
     results = Results()
     async with rigged() as rig:
         await _round_trip(rig, results)
         for contestant in (PEER, BEST, FLOOR, OURS):
-            await _two_hundred(rig, contestant, results, tell, spread_seconds=4.0)
+            await _turn(rig, contestant, results, tell, spread=(DEPLOYED_AT_ONCE,))
     return results
 
 
-async def _two_hundred(
-    rig: Rig, contestant: Contestant, results: Results, tell: Tell, spread_seconds: float = 0.0
+async def full(tell: Tell) -> Results:
+    """Everything, in turns."""
+    results = Results()
+    async with rigged() as rig:
+        await _round_trip(rig, results)
+        order = [PEER, BEST, FLOOR, OURS]
+        for number in range(ROUNDS):
+            for contestant in order:
+                await _turn(
+                    rig,
+                    contestant,
+                    results,
+                    tell,
+                    levels=LEVELS if number == 0 else (),
+                    spread=(DEPLOYED_AT_ONCE, AT_ONCE) if number == 1 else (),
+                    chunks=CHUNKS if number == 2 else (),
+                )
+            order.reverse()
+        await _held(rig, results, tell)
+        await _writes(rig, results, tell)
+        await _cold(rig, results, tell)
+        await _profile(rig, results, tell)
+    return results
+
+
+async def _turn(
+    rig: Rig,
+    contestant: Contestant,
+    results: Results,
+    tell: Tell,
+    *,
+    levels: Sequence[int] = (),
+    spread: Sequence[int] = (),
+    chunks: Sequence[int] = (),
 ) -> None:
-    tell(f"{contestant.title}: {AT_ONCE} at once")
-    with rig.running(contestant) as running:
-        results.starts.append(await rig.first_event(running))
+    """Start one contestant, and put it through its loads."""
+    slow = contestant is PEER
+    tell(f"{contestant.title}: start")
+    async with rig.running(contestant) as (running, start):
+        results.starts.append(start)
         await rig.warm_up(running)
-        enough = ENOUGH_OF_PEER if contestant is PEER else None
+
+        for at_once in levels:
+            tell(f"{contestant.title}: {at_once} at once")
+            results.samples.append(await rig.sample(running, at_once))
+        for at_once in () if slow else spread:
+            tell(f"{contestant.title}: {at_once} at once, evenly over time")
+            sample = await rig.sample(running, at_once, seconds=SPREAD_SECONDS)
+            results.samples.append(sample)
+        for count in () if slow else chunks:
+            tell(f"{contestant.title}: {count} chunks")
+            pace = Pace(chunks=count)
+            results.samples.append(await rig.sample(running, CHUNKS_AT_ONCE, pace=pace))
+        tell(f"{contestant.title}: {AT_ONCE} at once")
+        enough = ENOUGH_OF_PEER if slow else None
         results.samples.append(await rig.sample(running, AT_ONCE, enough=enough))
-        if spread_seconds and contestant is not PEER:
-            tell(f"{contestant.title}: {DEPLOYED_AT_ONCE} at once, spread over time")
-            spread = await rig.sample(running, DEPLOYED_AT_ONCE, seconds=spread_seconds)
-            results.samples.append(spread)
 
 
 async def _round_trip(rig: Rig, results: Results) -> None:
-    trips = sorted([await rig.store.round_trip() for _ in range(_TRIPS)])
-    results.idle_round_trip_ms = trips[_TRIPS // 2] * 1000
+    trips = [await rig.store.round_trip() for _ in range(_TRIPS)]
+    results.idle_round_trip_ms = median(trips) * 1000
+
+
+async def _held(rig: Rig, results: Results, tell: Tell) -> None:
+    tell(f"{OURS.title}: {HELD} streams held")
+    async with rig.running(OURS) as (running, _):
+        await rig.warm_up(running)
+        sample = await rig.sample(running, HELD, pace=HELD_PACE, over=HELD_SPREAD_SECONDS)
+        results.samples.append(sample)
+
+
+async def _writes(rig: Rig, results: Results, tell: Tell) -> None:
+    tell("Writes per image")
+    async with contextlib.AsyncExitStack() as stack:
+        counted = []
+        for contestant in (PEER, FLOOR, OURS):
+            host, counts = await stack.enter_async_context(counting(rig.store.host))
+            begun = rig.running(contestant, FIRESTORE_EMULATOR_HOST=host)
+            running, _ = await stack.enter_async_context(begun)
+            counted.append((running, counts))
+        for seconds in WRITES_SECONDS:
+            found = (_writes_of(rig, running, counts, seconds) for running, counts in counted)
+            results.writes += await asyncio.gather(*found)
+
+
+async def _writes_of(rig: Rig, running: Running, counts: Counts, seconds: float) -> Writes:
+    counts.clear()
+    rig.model.pace = Pace(seconds=seconds)
+    load = await run_load(running.server.port, WRITES_IMAGES)
+    images = len(load.deliveries)
+    calls = sum(counts.calls.values())
+    return Writes(running.contestant.key, seconds, counts.writes / images, calls / images)
+
+
+async def _cold(rig: Rig, results: Results, tell: Tell) -> None:
+    """Start with no compiled bytecode, then with it and the interpreter's own import times."""
+    for contestant in (PEER, OURS):
+        with tempfile.TemporaryDirectory(prefix="bytecode-") as folder:
+            tell(f"{contestant.title}: start without bytecode")
+            empty = rig.running(contestant, compiled=False, PYTHONPYCACHEPREFIX=folder)
+            async with empty as (_, start):
+                results.starts.append(start)
+        tell(f"{contestant.title}: imports")
+        async with rig.running(contestant, PYTHONPROFILEIMPORTTIME="1") as (running, _):
+            results.imports[contestant.key] = inside.imports(running.server.log)
+
+
+async def _profile(rig: Rig, results: Results, tell: Tell) -> None:
+    tell("Profile")
+    async with rig.running(PROFILED) as (running, _):
+        rig.model.pace = Pace()
+        await run_load(running.server.port, AT_ONCE)
+        await _ended(running)
+        results.profile, results.calls = inside.profile(running.server.log.with_suffix(".profile"))
+
+
+async def _ended(running: Running) -> None:
+    running.server.process.terminate()
+    await asyncio.to_thread(running.server.process.wait, 30)

@@ -57,6 +57,11 @@ class Counts:
         self.calls: Counter[str] = Counter()
         self.writes = 0
 
+    def clear(self) -> None:
+        """Count from nothing."""
+        self.calls.clear()
+        self.writes = 0
+
 
 class _Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Passes every call on as it is."""
