@@ -128,13 +128,15 @@ def build_model(settings: Settings) -> Model:
         GoogleAuthError: Vertex AI is meant, and there are no credentials.
     """
     timeout = httpx2.Timeout(settings.chunk_timeout_seconds, connect=_CONNECT_SECONDS)
+    # Its parser is in C: a chunk costs less than half of what it does over the default transport.
+    http = openai.DefaultAioHttpClient(timeout=timeout)
     if settings.openai_base_url is not None:
         client = openai.AsyncOpenAI(
             base_url=settings.openai_base_url,
             # Servers of one's own often ask for no key, but the client insists on one.
             api_key=settings.openai_api_key or "none",
-            timeout=timeout,
             max_retries=0,
+            http_client=http,
         )
         return OpenAIModel(client)
     credentials, found = google.auth.default(scopes=[SCOPE])
@@ -145,8 +147,8 @@ def build_model(settings: Settings) -> Model:
     client = openai.AsyncOpenAI(
         base_url=vertex_base_url(project, settings.model_location),
         api_key=token,
-        timeout=timeout,
         max_retries=0,
+        http_client=http,
     )
     return OpenAIModel(client, token)
 
@@ -164,9 +166,10 @@ def _shut_down_on_sigterm(pipeline: Pipeline) -> None:
         return
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGTERM)
+    closing: set[asyncio.Task[None]] = set()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(pipeline.shut_down)
+        loop.call_soon_threadsafe(lambda: closing.add(loop.create_task(pipeline.close())))
         if callable(before):
             before(number, frame)
 

@@ -143,6 +143,9 @@ class ScriptedModel:
         finally:
             self.hung_up += not ended
 
+    async def close(self) -> None:
+        """See `Model.close`."""
+
 
 def text_script(text: str, *, chunk_seconds: float = 0.0, size: int = 12) -> Script:
     """Make the script of a text that comes in pieces and ends well."""

@@ -7,11 +7,12 @@ for what concerns the model.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk
@@ -47,6 +48,9 @@ class Model(Protocol):
         Raises:
             TransientError, PermanentError: on entering and while iterating.
         """
+
+    async def close(self) -> None:
+        """Close the connections; nothing is asked afterwards."""
 
 
 def vertex_base_url(project: str, location: str) -> str:
@@ -91,6 +95,10 @@ class OpenAIModel:
             stack.push_async_callback(response.aclose)
             pieces = await stack.enter_async_context(aclosing(_pieces(response)))
             yield await stack.enter_async_context(aclosing(read_chunks(pieces, error_for)))
+
+    async def close(self) -> None:
+        """See `Model.close`."""
+        await self._client.close()
 
     async def _begin(self, body: dict[str, Any]) -> httpx2.Response:
         """Send the request, once more with a new token after a 401, up to the answer's head."""
@@ -141,7 +149,7 @@ async def _pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     try:
         async for piece in response.aiter_bytes():
             yield piece
-    except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError) as exc:
+    except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError) as exc:
         raise translate(exc) from exc
 
 
@@ -149,15 +157,28 @@ def translate(exc: Exception) -> DescriberError:
     """Turn any error of the client or its transport into one of ours."""
     if isinstance(exc, openai.APIStatusError):
         return error_for_response(exc.response)
+    # The transport's own error tells more than what the layers above made of it.
+    found = next((e for e in _causes(exc) if isinstance(e, aiohttp.ClientError)), None)
+    cause = found or exc.__cause__ or exc
     for library_error, ours in TRANSLATIONS:
-        if isinstance(exc, library_error):
-            cause = exc.__cause__ or exc
+        if isinstance(cause, library_error) or isinstance(exc, library_error):
             return ours(f"{type(cause).__name__}: {str(cause)[:300]}")
     return StreamBrokenError(f"{type(exc).__name__}: {str(exc)[:300]}")
 
 
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """Give an error and what it came from, outermost first."""
+    step: BaseException | None = exc
+    while step is not None:
+        yield step
+        step = step.__cause__
+
+
 # The first that fits wins, so the narrower stand first.
 TRANSLATIONS: tuple[tuple[type[Exception], type[DescriberError]], ...] = (
+    (aiohttp.ServerTimeoutError, ModelTimeoutError),
+    (aiohttp.ClientConnectionError, ModelUnreachableError),
+    (aiohttp.ClientError, StreamBrokenError),
     (openai.APITimeoutError, ModelTimeoutError),
     (openai.APIConnectionError, ModelUnreachableError),
     (openai.APIResponseValidationError, StreamBrokenError),

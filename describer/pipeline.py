@@ -101,6 +101,13 @@ class Pipeline:
         for task in self._under_way:
             task.cancel()
 
+    async def close(self) -> None:
+        """Shut down, and close the model's connections when all work has ended."""
+        self.shut_down()
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        await self._model.close()
+
     async def deliver(self, attributes: Mapping[str, Any], payload: object) -> Answer:
         """Handle one delivery of a CloudEvent, and log it in one line.
 

@@ -72,5 +72,6 @@ class AccessToken:
                 await asyncio.to_thread(self._credentials.refresh, Request())
         except TimeoutError as exc:
             raise TokenError(f"no access token within {REFRESH_TIMEOUT_SECONDS:g} s") from exc
-        except (GoogleAuthError, OSError) as exc:
+        except (GoogleAuthError, OSError, TypeError, ValueError, AttributeError) as exc:
+            # The last three: google-auth does not look whether an answer is a JSON object.
             raise TokenError(f"no access token: {type(exc).__name__}: {str(exc)[:300]}") from exc

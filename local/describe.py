@@ -85,6 +85,22 @@ async def _describe_all(
     objects = {str(file): file for file in files}
     images = Images(settings, lambda: cast(Any, LocalFiles(objects)))
     model = build_model(settings)
+    async with contextlib.AsyncExitStack() as cleanup:
+        cleanup.push_async_callback(model.close)
+        failed = await _each(objects, settings, images, model, console, errors)
+    if len(files) > 1:
+        console.print(f"{len(files) - failed} of {len(files)} described.")
+    return failed
+
+
+async def _each(
+    objects: dict[str, Path],
+    settings: Settings,
+    images: Images,
+    model: Model,
+    console: Console,
+    errors: Console,
+) -> int:
     failed = 0
     for name, file in objects.items():
         console.print(Text(name, "bold"))
@@ -94,8 +110,6 @@ async def _describe_all(
             failed += 1
             word = error.outcome if isinstance(error, PermanentError) else "failed for now"
             errors.print(Text(f"{word}: {error}\n", "red"), soft_wrap=True)
-    if len(files) > 1:
-        console.print(f"{len(files) - failed} of {len(files)} described.")
     return failed
 
 

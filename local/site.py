@@ -95,6 +95,9 @@ def memory_site(
         images = Images(settings, lambda: cast(Any, LocalFiles(files)))
         pipeline = Pipeline(settings, store, build_model(settings), images)
         loop = cleanup.enter_context(_loop())
+        cleanup.callback(
+            lambda: asyncio.run_coroutine_threadsafe(pipeline.close(), loop).result(timeout=10)
+        )
 
         def put(file: Path) -> None:
             files[file.name] = file

@@ -62,7 +62,7 @@ def test_describes_local_files(tmp_path: Path) -> None:
         pytest.param(
             (str(SAMPLES / "cat.webp"),),
             {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"},
-            "failed for now: ConnectError",
+            "failed for now: ClientConnectorError: Cannot connect",
             id="model",
         ),
     ],

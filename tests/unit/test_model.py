@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 
+import aiohttp
 import google.api_core.exceptions
 import google.auth.exceptions
 import httpx2
@@ -302,3 +303,20 @@ def test_every_permanent_error_has_an_outcome_of_its_own() -> None:
     assert sorted(outcomes) == [
         "blocked", "empty", "gave_up", "gone", "rejected", "too_large", "unreadable", "unsupported",
     ]  # fmt: skip
+
+
+def test_every_error_of_the_faster_transport_is_classified() -> None:
+    """What the layers between make of it is not asked: they call a refused connection slow."""
+    for cls in {aiohttp.ClientError} | _descendants(aiohttp.ClientError):
+        if "web" in cls.__module__ or not cls.__module__.startswith("aiohttp"):
+            continue
+        expected: type[DescriberError] = StreamBrokenError
+        if issubclass(cls, aiohttp.ClientConnectionError):
+            expected = ModelUnreachableError
+        if issubclass(cls, aiohttp.ServerTimeoutError):
+            expected = ModelTimeoutError
+        first = next(ours for theirs, ours in model.TRANSLATIONS if issubclass(cls, theirs))
+        assert first is expected, cls
+    slow = httpx2.ConnectTimeout("x")
+    slow.__cause__ = aiohttp.ServerDisconnectedError()
+    assert type(translate(slow)) is ModelUnreachableError
