@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from describer.errors import MalformedEventError
-from describer.settings import Settings
+from describer.settings import BUCKET_NAME, Settings
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 
@@ -47,7 +47,6 @@ _EXTENSIONS = {
 # The built-in table alone: the module's functions would read the machine's own files as well.
 _OTHER_TYPES = mimetypes.MimeTypes()
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z")
 # Source: https://docs.cloud.google.com/storage/docs/objects#naming
 _NAME_BYTES = 1024
 # Type and subtype have up to 127 characters each (RFC 6838, section 4.2).
@@ -102,7 +101,7 @@ def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
     if not isinstance(payload, Mapping):
         raise MalformedEventError(f"the body is not a JSON object but {type(payload).__name__}")
     bucket = _name(payload, "bucket")
-    if not _BUCKET.match(bucket):
+    if not BUCKET_NAME.match(bucket):
         raise MalformedEventError(f"{bucket[:80]!r} is not a bucket's name")
     return Upload(
         bucket=bucket,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,10 @@ URI_BYTES_LIMIT = 30 * _MB
 VERTEX_INLINE_BYTES_LIMIT = 7 * _MB
 # OpenAI-compatible servers differ; this is what the common ones take.
 OTHER_INLINE_BYTES_LIMIT = 20 * _MB
+
+# Bytes of all images inside requests of one instance: each is held some three times over, encoded
+# and in the request, until its description is done. What finds no room waits.
+INLINE_BYTES_AT_ONCE = 64 * _MB
 
 HEAD_BYTES = 64
 # The storage client's own connection pool holds ten; more threads would only open and drop.
@@ -118,6 +123,8 @@ class Images:
         self._client: storage.Client | None = None
         self._connecting = asyncio.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
+        self._free_bytes = INLINE_BYTES_AT_ONCE
+        self._freed = asyncio.Event()
 
     async def load(self, upload: Upload) -> Image:
         """Make the image part for one upload.
@@ -143,6 +150,28 @@ class Images:
         content_type = _sendable(content[:HEAD_BYTES])
         encoded = base64.b64encode(content).decode("ascii")
         return Image(f"data:{content_type};base64,{encoded}", content_type, len(content))
+
+    @asynccontextmanager
+    async def room_for(self, upload: Upload) -> AsyncIterator[None]:
+        """Wait until the instance has memory for the image, and keep it for the block.
+
+        Without this, a burst of large images would exceed the instance's memory, which ends all
+        work in it at once, and its redelivery likewise.
+        """
+        needed = 0
+        if not self._by_uri(upload):
+            limit, _ = self._inline_limit()
+            needed = min(limit if upload.size is None else upload.size, limit)
+        while self._free_bytes < needed:
+            await self._freed.wait()
+        self._free_bytes -= needed
+        try:
+            yield
+        finally:
+            self._free_bytes += needed
+            # Wakes all that wait now; who finds too little waits on.
+            self._freed.set()
+            self._freed.clear()
 
     async def is_gone(self, upload: Upload) -> bool:
         """Ask whether this generation is certainly not there; False when nobody can tell."""

@@ -224,7 +224,14 @@ class Pipeline:
     async def _describe(
         self, delivery: Delivery, claimed: Claim, upload: Upload, progress: Progress
     ) -> Description:
-        image = await self._images.load(upload)
+        async with self._images.room_for(upload):
+            image = await self._images.load(upload)
+            return await self._describe_image(delivery, claimed, image, progress)
+
+    async def _describe_image(
+        self, delivery: Delivery, claimed: Claim, image: Image, progress: Progress
+    ) -> Description:
+        upload = claimed.draft.upload
         instructions = instructions_for(upload.name, self._settings)
         delivery.model = instructions.model
         claimed.draft = claimed.draft.with_image(image, instructions)
@@ -238,15 +245,12 @@ class Pipeline:
         try:
             return await describe(self._model, instructions, image, on_text=on_text)
         except (ModelAccessError, ModelRejectedError) as exc:
-            if await self._is_gone(image, upload):
+            # A deleted object and a wrong configuration are answered alike.
+            if image.url.startswith("gs://") and await self._images.is_gone(upload):
                 raise ObjectGoneError(
                     f"generation {upload.generation} is not there any more; {exc}"
                 ) from exc
             raise
-
-    async def _is_gone(self, image: Image, upload: Upload) -> bool:
-        """Tell a deleted object from a wrong configuration, which the model answers alike."""
-        return image.url.startswith("gs://") and await self._images.is_gone(upload)
 
     def _write_log(self, delivery: Delivery, answer: Answer) -> None:
         upload, usage, error = delivery.upload, delivery.usage, delivery.error

@@ -24,7 +24,7 @@ _DATABASE = re.compile(r"(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])\Z")
 _COLLECTION = re.compile(r"(?!\.\.?\Z)(?!__.*__\Z)[^/\x00-\x1f]{1,200}\Z")
 # Looser than real project ids: emulators take any.
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}\Z")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z")
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z")
 # Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/model-versions
 _RETIRED_MODEL = re.compile(r"(google/)?gemini-(1\.|2\.)")
 
@@ -246,7 +246,7 @@ def _globs(text: str) -> Globs:
 
 
 def _buckets(text: str) -> tuple[str, ...]:
-    return tuple(_matching(_BUCKET)(name) for name in _list(text))
+    return tuple(_matching(BUCKET_NAME)(name) for name in _list(text))
 
 
 def _profiles(text: str) -> tuple[Profile, ...]:

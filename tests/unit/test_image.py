@@ -1,14 +1,26 @@
 """Which image part is sent, and which images are not sent at all."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from describer.errors import ImageTooLargeError, PermanentError, UnsupportedImageError
 from describer.event import Upload
-from describer.image import URI_BYTES_LIMIT, VERTEX_INLINE_BYTES_LIMIT, Image, Images, sniff
+from describer.image import (
+    INLINE_BYTES_AT_ONCE,
+    URI_BYTES_LIMIT,
+    VERTEX_INLINE_BYTES_LIMIT,
+    Image,
+    Images,
+    sniff,
+)
 from describer.settings import Settings
+from tests import virtual
+
+
+NO_STORAGE: Any = None
 
 
 def upload(**changes: Any) -> Upload:
@@ -99,3 +111,42 @@ def test_what_cannot_be_sent_is_refused_before_it_costs(
     """Told by type and size alone, with the limit's name."""
     with pytest.raises(expected, match=words):
         load(upload(**changes), **environ)
+
+
+def test_images_inside_requests_never_exceed_the_instances_memory() -> None:
+    """As many at once as there is room for, the others wait; nothing is refused for it."""
+    settings = Settings(openai_base_url="http://localhost:1/v1")
+    held = peak = 0
+
+    async def one(images: Images) -> None:
+        nonlocal held, peak
+        async with images.room_for(upload(size=10_000_000)):
+            held += 10_000_000
+            peak = max(peak, held)
+            try:
+                await asyncio.sleep(1)
+            finally:
+                held -= 10_000_000
+
+    async def work() -> float:
+        images = Images(settings, NO_STORAGE)
+        left = asyncio.ensure_future(one(images))
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.gather(*(one(images) for _ in range(60)))
+        return virtual.seconds()
+
+    assert virtual.run(work()) == pytest.approx(10, abs=0.1)
+    assert peak == 60_000_000 <= INLINE_BYTES_AT_ONCE
+
+
+def test_an_image_sent_by_uri_needs_no_room() -> None:
+    """Its bytes never come here."""
+
+    async def work() -> None:
+        images = Images(Settings(), NO_STORAGE)
+        async with asyncio.timeout(0), AsyncExitStack() as stack:
+            for _ in range(200):
+                await stack.enter_async_context(images.room_for(upload(size=30_000_000)))
+
+    asyncio.run(work())
