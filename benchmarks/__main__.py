@@ -1,4 +1,4 @@
-"""`make bench`: measures everything, and writes docs/performance.md and its plots anew."""
+"""`make bench`: measures everything, and writes docs/performance.md and docs/scale.md anew."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import report, runs
+from benchmarks import report, runs, scale
 from benchmarks.contestants import TITLES
+from local.function import ROOT
 
 
 def main() -> None:
@@ -32,11 +33,15 @@ def main() -> None:
         report.save(results)
         for target in report.targets(results):
             console.print(f"{target.verdict:>7}  {target.what}: {target.found}")
-        console.print(f"Written: {report.write(results)}")
+        for document in (report.write(results), scale.write()):
+            console.print(f"Written: {document.relative_to(ROOT)}")
 
 
 def _table(results: runs.Results) -> Table:
-    table = Table("", "at once", "chunks", "images/s", "CPU ms", "added p50", "p95", "p99")
+    table = Table(box=None)
+    table.add_column(no_wrap=True)
+    for heading in ("at once", "chunks", "images/s", "CPU ms", "added p50", "p95", "p99"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("MiB", "held", "refused"):
         table.add_column(heading, justify="right")
     for one in results.samples:

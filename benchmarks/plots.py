@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import inside, prices
+from benchmarks import prices
 from benchmarks.contestants import TITLES
 from benchmarks.measure import median
 from benchmarks.report import HELD_MIB, KEYS, cost_of
@@ -72,10 +72,14 @@ def _throughput(results: Results, axes: Axes) -> None:
     bound = [level / _STREAM_SECONDS for level in levels]
     axes.plot(levels, bound, color="#555555", linestyle=":", label="what the stream allows")
     for key in KEYS:
-        found = [[one.images_per_second for one in results.of(key, level)] for level in levels]
+        found = {
+            level: median([one.images_per_second for one in results.of(key, level)])
+            for level in levels
+            if results.of(key, level)
+        }
         axes.plot(
-            levels,
-            [median(values) for values in found],
+            list(found),
+            list(found.values()),
             color=COLOURS[key],
             marker=MARKS[key],
             label=TITLES[key],
@@ -147,7 +151,7 @@ def _memory(results: Results, axes: Axes) -> None:
     axes.set_ylim(0, None)
     axes.set_xlabel("streams held at the same time")
     axes.set_ylabel("MiB (proportional set size)")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.8))
 
 
 def _start(results: Results, axes: Axes) -> None:
@@ -172,16 +176,17 @@ def _start(results: Results, axes: Axes) -> None:
     axes.set_yticks(range(len(keys)), [TITLES[key] for key in keys])
     axes.set_ylim(-0.6, len(keys) + 0.9)
     axes.set_xlabel("seconds; imports as -X importtime sums them up, which makes them longer")
-    axes.legend(ncols=2, fontsize=8, loc="upper left")
+    axes.legend(ncols=2, fontsize=8, loc="upper left", markerscale=0.6)
 
 
 def _cost(results: Results, axes: Axes) -> None:
     levels = (*LEVELS, AT_ONCE)
     for key in ("peer", "best", "ours"):
-        costs = [cost_of(results, key, level) for level in levels]
+        costs = {level: cost_of(results, key, level) for level in levels}
+        found = {level: cost.run + cost.store for level, cost in costs.items() if cost}
         axes.plot(
-            levels,
-            [cost.run + cost.store for cost in costs],
+            list(found),
+            list(found.values()),
             color=COLOURS[key],
             marker=MARKS[key],
             label=TITLES[key],
@@ -200,6 +205,7 @@ def _profile(results: Results, axes: Axes) -> None:
     names = [name for name, _ in shares]
     colours = ["#1f6feb" if name == "describer" else "#8a8f98" for name in names]
     bars = axes.barh(names, [share * 100 for _, share in shares], 0.6, color=colours)
+    axes.margins(x=0.12)
     axes.bar_label(bars, fmt="%.0f %%", padding=3)
     axes.set_xlabel(f"% of the worker's time at {AT_ONCE} at once, each package's own")
     axes.grid(visible=False, axis="y")
@@ -211,6 +217,3 @@ def _log(axes: Axes, which: str, ticks: tuple[int, ...]) -> None:
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
-
-
-__all__ = ["draw", "inside"]

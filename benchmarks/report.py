@@ -264,7 +264,7 @@ def _cost_table(results: Results) -> str:
         row = [str(level)]
         for key in ("peer", "best", "ours"):
             cost = cost_of(results, key, level)
-            row.append(f"{cost.run:.4f} + {cost.store:.4f}")
+            row.append(f"{cost.run:.4f} + {cost.store:.4f}" if cost else "")
         rows.append(row)
     heads = ["at once", *(f"{TITLES[key]}, $" for key in ("peer", "best", "ours"))]
     return (
@@ -273,14 +273,17 @@ def _cost_table(results: Results) -> str:
     )
 
 
-def cost_of(results: Results, key: str, at_once: int) -> prices.Cost:
-    """Give the cost of 1,000 images at the measured pace."""
+def cost_of(results: Results, key: str, at_once: int) -> prices.Cost | None:
+    """Give the cost of 1,000 images at the measured pace; None if it was not measured."""
+    samples = results.of(key, at_once)
+    if not samples:
+        return None
     writes = [
         one.writes
         for one in results.writes
         if one.contestant in {key, "peer" if key == "best" else key}
     ]
-    return prices.cost(_middle(results.of(key, at_once), _speed), min(writes, default=1.0))
+    return prices.cost(_middle(samples, _speed), min(writes, default=1.0))
 
 
 def _writes_table(results: Results) -> str:

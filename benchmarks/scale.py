@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmarks import prices, report
 from benchmarks.measure import median
@@ -242,13 +243,14 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def write() -> None:
+def write() -> Path:
     """Write the generated part of docs/scale.md."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     found = document(measured_cpu())
     DOCUMENT.write_text(f"{before}{BEGIN}\n\n{found}\n{END}{after}", encoding="utf-8")
+    return DOCUMENT
 
 
 if __name__ == "__main__":
