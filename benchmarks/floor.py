@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 import httpx2
 from google.cloud.firestore_v1.types import CommitRequest, CommitResponse
 

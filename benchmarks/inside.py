@@ -14,8 +14,9 @@ _GROUPS = (
     ("describer", r"describer|main"),
     ("openai, pydantic", r"openai|pydantic|pydantic_core|jiter|annotated_types|typing_inspection"),
     (
-        "httpx2, httpcore2, h11, anyio",
-        r"httpx2|httpcore2|h11|anyio|sniffio|idna|certifi|truststore",
+        "HTTP: aiohttp, httpx2 and below",
+        r"aiohttp|aiohappyeyeballs|aiosignal|frozenlist|multidict|propcache|yarl|attr|attrs"
+        r"|httpx2|httpcore2|h11|anyio|sniffio|idna|certifi|truststore",
     ),
     (
         "Firestore, gRPC, protobuf",
@@ -27,7 +28,7 @@ _GROUPS = (
         r"functions_framework|cloudevents|deprecation|starlette|uvicorn|uvicorn_worker|gunicorn"
         r"|flask|werkzeug|jinja2|markupsafe|itsdangerous|blinker|click|watchdog|packaging",
     ),
-    ("asyncio", r"asyncio|selectors|_asyncio"),
+    ("asyncio", r"asyncio|selectors|_asyncio|uvloop|uvicorn_loop"),
 )
 OTHERS = "the standard library"
 
@@ -44,7 +45,7 @@ def imports(log: Path) -> dict[str, float]:
 
 
 def profile(file: Path) -> tuple[dict[str, float], list[tuple[str, float, float]]]:
-    """Share out the time that was spent, waiting left out.
+    """Share out the CPU time of the event loop's thread.
 
     Returns:
         The share of each group of packages, built-in functions counted for their callers; and the
@@ -58,8 +59,6 @@ def profile(file: Path) -> tuple[dict[str, float], list[tuple[str, float, float]
     sums: dict[str, float] = defaultdict(float)
     calls = []
     for (path, _, name), (_, _, own, with_called, callers) in stats.items():
-        if _waits(name):
-            continue
         if path == "~":
             for (caller, _, _), (_, _, part, _) in callers.items():
                 sums[_group(_package(caller))] += part
@@ -70,10 +69,6 @@ def profile(file: Path) -> tuple[dict[str, float], list[tuple[str, float, float]
     calls.sort(key=lambda call: -call[1])
     shares = {group: value / total for group, value in sums.items()}
     return shares, [(name, own / total, more / total) for name, own, more in calls[:_CALLS_SHOWN]]
-
-
-def _waits(name: str) -> bool:
-    return "poll" in name and "epoll" in name
 
 
 def _group(package: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import cProfile
 import signal
 import sys
+import time
 from typing import Any
 
 import functions_framework.aio
@@ -30,7 +31,8 @@ def main() -> None:
     )
     # The server raises the signal once more when it is done; the statistics come after that.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    profile = cProfile.Profile()
+    # On this thread's CPU clock: waiting costs nothing, wherever the event loop hides it.
+    profile = cProfile.Profile(time.thread_time)
     try:
         profile.runcall(server.run)
     finally:

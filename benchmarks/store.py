@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc.aio  # type: ignore[import-untyped]
+import grpc.aio
 from google.cloud.firestore_v1.types import CommitRequest
 
 from local.emulators import PROJECT
@@ -27,7 +27,7 @@ class Store:
     def __init__(self, host: str) -> None:
         self.host = host
         self._channel = grpc.aio.insecure_channel(host)
-        self._commit = self._channel.unary_unary(COMMIT)
+        self._commit: Any = self._channel.unary_unary(COMMIT)
         request = _Request(database=DATABASE)
         document = request.writes.add().update
         document.name = f"{DATABASE}/documents/probe/probe"
@@ -63,7 +63,7 @@ class Counts:
         self.writes = 0
 
 
-class _Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _Proxy(grpc.GenericRpcHandler):
     """Passes every call on as it is."""
 
     def __init__(self, channel: grpc.aio.Channel, counts: Counts) -> None:
@@ -73,7 +73,7 @@ class _Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
     def service(self, details: Any) -> Any:
         name = details.method.rpartition("/")[2]
         if name in _STREAMED:
-            streamed = self._channel.unary_stream(details.method)
+            streamed: Any = self._channel.unary_stream(details.method)
 
             async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
                 self._counts.calls[name] += 1
@@ -81,7 +81,7 @@ class _Proxy(grpc.GenericRpcHandler):  # type: ignore[misc]
                     yield answer
 
             return grpc.unary_stream_rpc_method_handler(stream)
-        asked = self._channel.unary_unary(details.method)
+        asked: Any = self._channel.unary_unary(details.method)
 
         async def answer(request: bytes, context: Any) -> bytes:
             self._counts.calls[name] += 1
