@@ -155,6 +155,7 @@ class Pipeline:
 
     async def _record(self, delivery: Delivery, upload: Upload) -> str:
         """Claim, describe, and write the outcome; or say why there is nothing to do."""
+        self._check_shutdown()
         claimed = await claim(
             self._store,
             upload,

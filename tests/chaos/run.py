@@ -39,6 +39,8 @@ FUNCTION = {
     "LEASE_SECONDS": "6",
     "MAX_ATTEMPTS": "12",
 }
+# Requests that the platform gives to one instance at a time.
+CONCURRENCY = 40
 MAX_ATTEMPTS = int(FUNCTION["MAX_ATTEMPTS"])
 # How a strike's stage is seen on the way to the store; a delivery's other steps may be missing.
 _STEPS = {
@@ -175,7 +177,7 @@ class Run:
             }
             self._slots.append(Slot(number, env))
         await asyncio.gather(*(slot.start() for slot in self._slots))
-        return Eventarc(self._slots, self._schedule.seed)
+        return Eventarc(self._slots, self._schedule.seed, at_once=CONCURRENCY * len(self._slots))
 
     async def _put(self, put: Put, started: float, eventarc: Eventarc) -> None:
         await asyncio.sleep(max(0.0, started + put.at - time.monotonic()))

@@ -159,6 +159,30 @@ def test_giving_up_is_told_although_the_answer_of_its_write_was_lost(
     assert (line["bucket"], line["object_name"], line["generation"]) == ("b-b", "a.jpg", "7")
 
 
+def test_a_delivery_that_comes_after_sigterm_takes_no_claim(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It would cost an attempt and two writes, in the ten seconds that others need to end."""
+
+    async def work() -> MemoryStore:
+        store = MemoryStore(virtual.seconds)
+        pipeline = Pipeline(
+            SETTINGS,
+            store,
+            ScriptedModel([text_script("never asked")]),
+            Images(SETTINGS, lambda: None),  # type: ignore[arg-type, return-value]
+            now=virtual.now,
+        )
+        pipeline.shut_down()
+        answer = await pipeline.deliver(ATTRIBUTES, PAYLOAD)
+        assert answer.status == 503
+        return store
+
+    assert virtual.run(work()).writes == []
+    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert (line["severity"], line["status"]) == ("WARNING", 503)
+
+
 class SlowTokenServer:
     """Credentials whose refresh hangs until `gate` opens, and then fails."""
 

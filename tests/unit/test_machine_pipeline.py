@@ -257,6 +257,9 @@ class LedgerModel:
 
         yield chunks()
 
+    async def close(self) -> None:
+        """Nothing is held open."""
+
 
 class _Output:
     """Standard output of all instances."""
