@@ -19,7 +19,6 @@ from describer.image import (
 from describer.settings import Settings
 from tests import virtual
 
-
 NO_STORAGE: Any = None
 
 
