@@ -27,7 +27,7 @@ def test_an_object_in_the_bucket_becomes_a_record(monkeypatch: pytest.MonkeyPatc
             kind = "text/plain" if name.endswith(".txt") else "image/webp"
             bucket.blob(name).upload_from_string(SAMPLE, content_type=kind)
         records = firestore.Client(project=stack.project).collection("descriptions")
-        states = {}
+        states: dict[str, str | None] = {}
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and list(states.values()) != ["described"] * 2:
             found = {n: records.document(record_id(BUCKET, n)).get().to_dict() for n in names}
