@@ -39,6 +39,9 @@ chaos: $(READY)  ## Break it on purpose: three seeds, three hundred uploads each
 	$(BIN)/python -m tests.chaos --uploads 300 --seed 2
 	$(BIN)/python -m tests.chaos --uploads 300 --seed 3
 
+bench: $(VENV)/.bench  ## Measure against the documented sample and the floor; ARGS=--quick for less
+	$(BIN)/python -m benchmarks $(ARGS)
+
 lock: $(READY)  ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml -o requirements.txt $(COMPILE)
 	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.txt \
@@ -50,6 +53,10 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --n
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.bench: $(READY) benchmarks/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
 
 $(READY): requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11, 3.12 or 3.13 is needed; install one, or set PYTHON.'; exit 2; }
