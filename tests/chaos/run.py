@@ -255,7 +255,9 @@ class Run:
             return Verdict(after=strike_soon)
         if strike.stage == "after record":
             return Verdict(after=strike_now)
-        return Verdict(before=strike_now)
+        # A process killed before it sends has sent nothing; one that is told to end sends on.
+        dropped = strike.kind == "kill" and strike.stage != "mid-stream"
+        return Verdict(before=strike_now, status="UNAVAILABLE" if dropped else None)
 
     def _end(self, slot: Slot, kind: str) -> None:
         """End the process in a slot; whatever it was working on is an attempt that broke."""
