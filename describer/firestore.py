@@ -44,6 +44,8 @@ TRANSIENT = (
     api.Unknown,
 )
 _ONE_TRY_SECONDS = 5.0
+# More calls at once are not answered sooner, but time out together when a burst fills the loop.
+_CALLS_AT_ONCE = 100
 
 
 class FirestoreStore:
@@ -67,6 +69,7 @@ class FirestoreStore:
         self._open = channel
         self._channel: grpc.aio.Channel | None = None
         self._methods: dict[str, Any] = {}
+        self._slots = asyncio.Semaphore(_CALLS_AT_ONCE)
         self._database = f"projects/{project}/databases/{database}"
         self._parent = f"{self._database}/documents/{collection}"
         self._metadata = (
@@ -110,7 +113,8 @@ class FirestoreStore:
                 return answer
             raise api.Unknown("an answer without a document")
 
-        answer = await _in_time(CALL_SECONDS, first)
+        async with self._slots:
+            answer = await _in_time(CALL_SECONDS, first)
         if not answer.HasField("found"):
             return None
         found = answer.found
@@ -132,7 +136,9 @@ class FirestoreStore:
                 _encode(values[name], value)
 
     async def _commit(self, request: Any, timeout_seconds: float) -> Version:
-        answer = await _in_time(timeout_seconds, lambda: self._call("Commit", request))
+        # The time allowed begins when it is this call's turn: the queue here is not the store's.
+        async with self._slots:
+            answer = await _in_time(timeout_seconds, lambda: self._call("Commit", request))
         return answer.write_results[0].update_time
 
     def _call(self, method: str, request: Any) -> Any:

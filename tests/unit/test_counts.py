@@ -1,0 +1,114 @@
+"""What must not grow, counted rather than timed."""
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from describer.describe import Accumulator
+from describer.image import Images
+from describer.memory import MemoryStore, Script, ScriptedModel
+from describer.model import error_for
+from describer.pipeline import Pipeline
+from describer.settings import Settings
+from describer.stream import Chunk, read_chunks
+from local.events import cloud_event
+from local.function import ROOT
+from tests import virtual
+
+NO_STORAGE: Any = None
+
+
+class CountingStore(MemoryStore):
+    """Counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__(virtual.seconds)
+        self.calls: Counter[str] = Counter()
+
+    async def create(self, *args: Any, **kwargs: Any) -> object:
+        """Count, then create."""
+        self.calls["create"] += 1
+        return await super().create(*args, **kwargs)
+
+    async def read(self, *args: Any, **kwargs: Any) -> Any:
+        """Count, then read."""
+        self.calls["read"] += 1
+        return await super().read(*args, **kwargs)
+
+    async def update(self, *args: Any, **kwargs: Any) -> object:
+        """Count, then update."""
+        self.calls["update"] += 1
+        return await super().update(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "updates"), [(0.0, 1), (0.9, 1), (1.9, 2), (9.5, 10)], ids=str
+)
+def test_store_calls_of_one_image(seconds: float, updates: int) -> None:
+    """One create, one write a second while text comes, one for the outcome; never a read."""
+    steps: list[Any] = []
+    for _ in range(40):
+        steps += [seconds / 40, Chunk("three more words ")]
+
+    async def work() -> CountingStore:
+        store = CountingStore()
+        settings = Settings()
+        model = ScriptedModel([Script([*steps, Chunk("", "stop")])])
+        images = Images(settings, NO_STORAGE)
+        pipeline = Pipeline(settings, store, model, images, now=virtual.now)
+        headers, body = cloud_event("b12", "a.jpg", 1)
+        attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}
+        await pipeline.deliver(attributes, json.loads(body))
+        return store
+
+    assert virtual.run(work()).calls == {"create": 1, "update": updates}
+
+
+def test_the_start_imports_nothing_for_later_and_starts_nothing() -> None:
+    """On Vertex AI no image is read here; and a channel or a thread would not survive the fork."""
+    program = """
+import json, sys, threading
+import main
+print(json.dumps([sorted(sys.modules), threading.active_count()]))
+"""
+    env = {"PATH": "", "GOOGLE_CLOUD_PROJECT": "p-1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, check=True
+    )
+    modules, threads = json.loads(done.stdout)
+    unwanted = {"google.cloud.storage", "describer.memory", "local", "rich", "PIL", "hypothesis"}
+    assert not unwanted & set(modules)
+    assert threads == 1
+
+
+def test_a_chunk_leaves_nothing_behind_but_its_text() -> None:
+    """Blocks of memory kept after a thousand chunks and after three thousand, compared."""
+    line = b'data: {"choices":[{"delta":{"content":"word "},"index":0}]}\n\n'
+
+    async def kept(count: int) -> int:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(count):
+                yield line
+
+        gathered = Accumulator()
+        gc.collect()
+        before = sys.getallocatedblocks()
+        async for chunk in read_chunks(pieces(), error_for):
+            gathered.add(chunk)
+        assert len(gathered.text) == 5 * count - 1
+        gc.collect()
+        return sys.getallocatedblocks() - before
+
+    async def work() -> tuple[int, int]:
+        await kept(1000)
+        return await kept(1000), await kept(3000)
+
+    less, more = asyncio.run(work())
+    assert more - less < 200
