@@ -24,7 +24,7 @@ describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg fold
 	@$(BIN)/python -m local.describe $(FILE)
 
 test: $(READY) lint  ## Run every test, with the real parts that are installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 docs/demo.svg: $(READY)
 	COLUMNS=100 $(BIN)/python -m local.demo --record $@
