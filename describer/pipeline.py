@@ -33,7 +33,7 @@ from describer.errors import (
     TransientError,
     Usage,
 )
-from describer.event import Upload, read_upload, reason_to_skip
+from describer.event import FINALIZED, Upload, read_upload, reason_to_skip
 from describer.image import Image, Images
 from describer.logs import Log, Severity
 from describer.model import Model
@@ -132,8 +132,15 @@ class Pipeline:
         self, delivery: Delivery, attributes: Mapping[str, Any], payload: object
     ) -> Answer:
         try:
-            delivery.upload = upload = read_upload(attributes, payload)
-            reason = reason_to_skip(str(attributes.get("type", "")), upload, self._settings)
+            event_type = str(attributes.get("type", ""))
+            try:
+                delivery.upload = upload = read_upload(attributes, payload)
+            except MalformedEventError:
+                # Of another kind of event nothing is known, so nothing is wrong with it either.
+                if event_type in {"", FINALIZED}:
+                    raise
+                return Answer(200, "skipped", "not a finalize event")
+            reason = reason_to_skip(event_type, upload, self._settings)
             if reason is not None:
                 return Answer(200, "skipped", reason)
             return Answer(200, await self._record(delivery, upload))
