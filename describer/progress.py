@@ -29,7 +29,9 @@ class Progress:
 
     def __init__(self, claim: Claim, *, flush_seconds: float, lease_seconds: float) -> None:
         self._claim = claim
-        self._flush_seconds = flush_seconds
+        # A little over what is asked: a stream of n seconds is done then when its nth write would
+        # come due, which would be out of date before anybody saw it.
+        self._flush_seconds = flush_seconds * 1.1
         self._silence_seconds = lease_seconds / 2
         self._text: Accumulator | None = None
         self._came = asyncio.Event()
