@@ -1,22 +1,18 @@
 """Entry point of the Cloud Run function: one CloudEvent in, one record in Firestore out."""
 
-import gc
 import os
 
-# What a start imports stays: to look for garbage meanwhile takes a tenth of its time, and to look
-# through it again and again later would also copy the pages shared with the forked worker.
-gc.disable()
+from describer.startup import quick_imports
 
-import functions_framework.aio  # noqa: E402
-from cloudevents.http import CloudEvent  # noqa: E402
-from starlette.exceptions import HTTPException  # noqa: E402
+with quick_imports():
+    import functions_framework.aio
+    from cloudevents.http import CloudEvent
+    from starlette.exceptions import HTTPException
 
-from describer.clients import Instance  # noqa: E402
-from describer.settings import Settings  # noqa: E402
+    from describer.clients import Instance
+    from describer.settings import Settings
 
-instance = Instance(Settings.from_env(os.environ))
-gc.freeze()
-gc.enable()
+    instance = Instance(Settings.from_env(os.environ))
 
 
 @functions_framework.aio.cloud_event

@@ -20,7 +20,9 @@ import grpc.aio
 import httpx2
 import openai
 from google.auth.exceptions import GoogleAuthError
-from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
+from google.cloud.firestore_v1.services.firestore.transports.grpc_asyncio import (
+    FirestoreGrpcAsyncIOTransport,
+)
 
 from describer.errors import TokenError
 from describer.firestore import FirestoreStore
@@ -41,7 +43,7 @@ class Instance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        if settings.image_input == "inline" or not settings.on_vertex:
+        if settings.always_inline:
             # Wanted by every image then; imported by the first one, it would hold up the loop.
             import google.cloud.storage  # noqa: F401
         self._pipeline: Pipeline | None = None

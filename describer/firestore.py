@@ -20,7 +20,7 @@ from google.api_core import exceptions as api
 from google.api_core.gapic_v1 import routing_header
 from google.api_core.retry import AsyncRetry
 from google.auth.exceptions import GoogleAuthError
-from google.cloud.firestore_v1 import types
+from google.cloud.firestore_v1.types import firestore as types
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from describer.errors import RecordExistsError, StoreError, VersionConflictError

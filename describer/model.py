@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx2
 import openai
-from openai.types.chat import ChatCompletionChunk
 
 from describer.errors import (
     BlockedError,
@@ -29,10 +28,14 @@ from describer.errors import (
 )
 from describer.image import Image
 from describer.prompt import REQUEST, Instructions
-from describer.stream import Chunk, read_chunks, read_error
+from describer.stream import Chunk, Decoder, read_error
 
 if TYPE_CHECKING:
     from describer.token import AccessToken
+
+
+# Never iterated: see stream.py.
+_Stream = openai.AsyncStream[object]
 
 
 class Model(Protocol):
@@ -93,8 +96,7 @@ class OpenAIModel:
         response = await self._begin(self._body(instructions, image))
         async with AsyncExitStack() as stack:
             stack.push_async_callback(response.aclose)
-            pieces = await stack.enter_async_context(aclosing(_pieces(response)))
-            yield await stack.enter_async_context(aclosing(read_chunks(pieces, error_for)))
+            yield await stack.enter_async_context(aclosing(_chunks(response)))
 
     async def close(self) -> None:
         """See `Model.close`."""
@@ -119,9 +121,9 @@ class OpenAIModel:
         stream = await self._client.post(
             "/chat/completions",
             body=body,
-            cast_to=ChatCompletionChunk,
+            cast_to=object,
             stream=True,
-            stream_cls=openai.AsyncStream[ChatCompletionChunk],
+            stream_cls=_Stream,
         )
         return stream.response
 
@@ -145,10 +147,16 @@ class OpenAIModel:
         }
 
 
-async def _pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
+    decoder = Decoder(error_for)
     try:
         async for piece in response.aiter_bytes():
-            yield piece
+            for chunk in decoder.feed(piece):
+                yield chunk
+            if decoder.done:
+                return
+        for chunk in decoder.end():
+            yield chunk
     except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError) as exc:
         raise translate(exc) from exc
 

@@ -125,6 +125,13 @@ class Settings:
         """Whether the model is reached on Vertex AI rather than at OPENAI_BASE_URL."""
         return self.openai_base_url is None
 
+    @property
+    def always_inline(self) -> bool:
+        """Whether every image is read here and sent inside the request."""
+        if self.image_input == "auto":
+            return not self.on_vertex
+        return self.image_input == "inline"
+
 
 def _relations(settings: Settings) -> list[tuple[set[str], str]]:
     """Rules between two settings: the variables concerned, and what is wrong."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,53 +52,63 @@ class Chunk:
     usage: Usage | None = None
 
 
-async def read_lines(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    r"""Cut a byte stream into lines at \n, \r\n or \r, wherever the pieces are cut.
+class Decoder:
+    """Takes a response's body as it comes, and gives the chunks in it.
 
-    Raises:
-        StreamBrokenError: a line longer than MAX_EVENT_BYTES.
+    Attributes:
+        done: whether `[DONE]` was read; what comes after it is of no interest.
     """
-    rest = b""
-    async for piece in pieces:
-        lines = (rest + piece).splitlines(keepends=True)
-        # A last line that may go on, or end in \r with its \n still to come, waits.
-        rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        if len(rest) > MAX_EVENT_BYTES:
+
+    def __init__(self, error_for: Callable[[int | None, str], DescriberError]) -> None:
+        """Begin a body.
+
+        Args:
+            error_for: makes the error for one that is sent inside the stream, from its code
+                (None if it has none) and its message.
+        """
+        self._error_for = error_for
+        self._rest = b""
+        self.done = False
+
+    def feed(self, piece: bytes) -> Iterator[Chunk]:
+        """Take some bytes, wherever they are cut, and give what is complete now.
+
+        Raises:
+            StreamBrokenError: not JSON, JSON that is no chunk, or a line longer than
+                MAX_EVENT_BYTES.
+            DescriberError: what `error_for` made.
+        """
+        return self._chunks(self._lines(piece))
+
+    def end(self) -> Iterator[Chunk]:
+        """Give what the last line holds where the body ends without a line end; see `feed`."""
+        lines, self._rest = self._rest.splitlines(), b""
+        return self._chunks(lines)
+
+    def _lines(self, piece: bytes) -> list[bytes]:
+        r"""Cut at \n, \r\n or \r, and keep back what may go on."""
+        lines = (self._rest + piece).splitlines(keepends=True)
+        # A line that ends in \r may have its \n still to come.
+        self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        if len(self._rest) > MAX_EVENT_BYTES:
             raise StreamBrokenError(f"a line of over {MAX_EVENT_BYTES} bytes in the stream")
+        return lines
+
+    def _chunks(self, lines: list[bytes]) -> Iterator[Chunk]:
         for line in lines:
-            yield line.rstrip(b"\r\n")
-    for line in rest.splitlines():
-        yield line
-
-
-async def read_chunks(
-    pieces: AsyncIterable[bytes], error_for: Callable[[int | None, str], DescriberError]
-) -> AsyncGenerator[Chunk, None]:
-    """Decode `data:` lines up to `[DONE]` or the end of the bytes.
-
-    Args:
-        pieces: the response's body as it comes.
-        error_for: makes the error for one that is sent inside the stream, from its code
-            (None if it has none) and its message.
-
-    Raises:
-        StreamBrokenError: not JSON, or JSON that is no chunk.
-        DescriberError: what `error_for` made.
-    """
-    async for line in read_lines(pieces):
-        if not line.startswith(b"data:"):
-            continue
-        content = line[5:].strip()
-        if content == b"[DONE]":
-            return
-        if content:
-            yield read_chunk(content, error_for)
+            if self.done or not line.startswith(b"data:"):
+                continue
+            content = line[5:].strip()
+            if content == b"[DONE]":
+                self.done = True
+            elif content:
+                yield read_chunk(content, self._error_for)
 
 
 def read_chunk(content: bytes, error_for: Callable[[int | None, str], DescriberError]) -> Chunk:
-    """Decode one event's JSON; see `read_chunks`."""
+    """Decode one event's JSON; see `Decoder.feed`."""
     try:
-        event = json.loads(content)
+        event = json.loads(content.decode(errors="surrogatepass"))
     except (ValueError, RecursionError) as exc:
         raise StreamBrokenError(f"broken JSON in the stream: {content[:80]!r}") from exc
     if isinstance(event, list) and len(event) == 1:

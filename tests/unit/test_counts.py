@@ -1,12 +1,9 @@
 """What must not grow, counted rather than timed."""
 
-import asyncio
 import gc
 import json
-import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,9 +14,8 @@ from describer.memory import MemoryStore, Script, ScriptedModel
 from describer.model import error_for
 from describer.pipeline import Pipeline
 from describer.settings import Settings
-from describer.stream import Chunk, read_chunks
+from describer.stream import Chunk, Decoder
 from local.events import cloud_event
-from local.function import ROOT
 from tests import virtual
 
 NO_STORAGE: Any = None
@@ -71,44 +67,20 @@ def test_store_calls_of_one_image(seconds: float, updates: int) -> None:
     assert virtual.run(work()).calls == {"create": 1, "update": updates}
 
 
-def test_the_start_imports_nothing_for_later_and_starts_nothing() -> None:
-    """On Vertex AI no image is read here; and a channel or a thread would not survive the fork."""
-    program = """
-import json, sys, threading
-import main
-print(json.dumps([sorted(sys.modules), threading.active_count()]))
-"""
-    env = {"PATH": "", "GOOGLE_CLOUD_PROJECT": "p-1"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, check=True
-    )
-    modules, threads = json.loads(done.stdout)
-    unwanted = {"google.cloud.storage", "describer.memory", "local", "rich", "PIL", "hypothesis"}
-    assert not unwanted & set(modules)
-    assert threads == 1
-
-
 def test_a_chunk_leaves_nothing_behind_but_its_text() -> None:
     """Blocks of memory kept after a thousand chunks and after three thousand, compared."""
     line = b'data: {"choices":[{"delta":{"content":"word "},"index":0}]}\n\n'
 
-    async def kept(count: int) -> int:
-        async def pieces() -> AsyncIterator[bytes]:
-            for _ in range(count):
-                yield line
-
-        gathered = Accumulator()
+    def kept(count: int) -> int:
+        decoder, gathered = Decoder(error_for), Accumulator()
         gc.collect()
         before = sys.getallocatedblocks()
-        async for chunk in read_chunks(pieces(), error_for):
-            gathered.add(chunk)
+        for _ in range(count):
+            for chunk in decoder.feed(line):
+                gathered.add(chunk)
         assert len(gathered.text) == 5 * count - 1
         gc.collect()
         return sys.getallocatedblocks() - before
 
-    async def work() -> tuple[int, int]:
-        await kept(1000)
-        return await kept(1000), await kept(3000)
-
-    less, more = asyncio.run(work())
-    assert more - less < 200
+    kept(1000)
+    assert kept(3000) - kept(1000) < 200

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -14,8 +13,7 @@ from hypothesis import strategies as st
 from describer.describe import Accumulator, Description
 from describer.errors import DescriberError, PermanentError, TransientError
 from describer.model import error_for, error_for_response
-from describer.stream import read_chunk, read_chunks
-from tests import virtual
+from describer.stream import Decoder, read_chunk
 from tests.unit.test_fuzz_event import any_json, any_text
 
 # Every key that the decoder looks at.
@@ -37,22 +35,16 @@ near_protocol = st.recursive(
 
 def gather(pieces: list[bytes]) -> Description | DescriberError:
     """Read a body in these pieces to its end."""
-
-    async def body() -> AsyncIterator[bytes]:
-        for piece in pieces:
-            yield piece
-
-    async def work() -> Description | DescriberError:
-        gathered = Accumulator()
-        try:
-            async for chunk in read_chunks(body(), error_for):
-                gathered.add(chunk)
-                gathered.text.encode()
-            return gathered.finish()
-        except DescriberError as exc:
-            return exc
-
-    return virtual.run(work())
+    decoder, gathered = Decoder(error_for), Accumulator()
+    try:
+        for chunk in (chunk for piece in pieces for chunk in decoder.feed(piece)):
+            gathered.add(chunk)
+            gathered.text.encode()
+        for chunk in decoder.end():
+            gathered.add(chunk)
+        return gathered.finish()
+    except DescriberError as exc:
+        return exc
 
 
 def check(result: Description | DescriberError) -> None:

@@ -1,8 +1,6 @@
 """Bytes become chunks, whatever servers make of the format."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,50 +16,53 @@ from describer.errors import (
     Usage,
 )
 from describer.model import error_for
-from describer.stream import MAX_EVENT_BYTES, Chunk, read_chunks, read_lines
-
-
-async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-
-
-def lines(*pieces: bytes) -> list[bytes]:
-    async def work() -> list[bytes]:
-        return [line async for line in read_lines(_pieces(*pieces))]
-
-    return asyncio.run(work())
+from describer.stream import MAX_EVENT_BYTES, Chunk, Decoder
 
 
 def chunks(*pieces: bytes) -> list[Chunk]:
-    async def work() -> list[Chunk]:
-        return [chunk async for chunk in read_chunks(_pieces(*pieces), error_for)]
-
-    return asyncio.run(work())
+    decoder = Decoder(error_for)
+    found = [chunk for piece in pieces for chunk in decoder.feed(piece)]
+    return found + list(decoder.end())
 
 
 def event(content: Any) -> bytes:
     return b"data: " + json.dumps(content).encode() + b"\n\n"
 
 
-@given(st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n", "\u2028é".encode()])), st.data())
-def test_lines_do_not_depend_on_where_the_bytes_are_cut(
-    parts: list[bytes], data: st.DataObject
+LINES = st.sampled_from(["", ": keep-alive", "event: x", "words", "words\u2028é \u0085 words"])
+ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
+
+
+@given(st.lists(st.tuples(LINES, ENDS)), st.booleans(), st.data())
+def test_chunks_do_not_depend_on_where_the_bytes_are_cut(
+    parts: list[tuple[str, bytes]],
+    ended: bool,
+    data: st.DataObject,
 ) -> None:
-    r"""\r\n may be cut in two; other Unicode line ends are text."""
-    whole = b"".join(parts)
-    pieces, rest = [], whole
+    r"""\r\n may be cut in two; other Unicode line ends are text; the last end may be missing."""
+    texts = [text for text, _ in parts if text.startswith("words")]
+    rest = b"".join(
+        (_delta(text) if text.startswith("words") else text.encode()) + end for text, end in parts
+    )
+    if not ended:
+        rest = rest.rstrip(b"\r\n")
+    pieces = []
     while rest:
         size = data.draw(st.integers(1, len(rest)))
         pieces.append(rest[:size])
         rest = rest[size:]
-    assert lines(*pieces) == whole.splitlines()
+    assert [chunk.text for chunk in chunks(*pieces)] == texts
+
+
+def _delta(text: str) -> bytes:
+    content = {"choices": [{"delta": {"content": text}}]}
+    return b"data: " + json.dumps(content, ensure_ascii=False).encode()
 
 
 def test_a_line_without_end_is_refused() -> None:
     """Memory is bounded whatever the server sends."""
     with pytest.raises(StreamBrokenError, match="over 1048576 bytes"):
-        lines(*[b"x" * 65536] * (MAX_EVENT_BYTES // 65536 + 1))
+        chunks(*[b"x" * 65536] * (MAX_EVENT_BYTES // 65536 + 1))
 
 
 def test_reads_the_shape_that_vertex_sends() -> None:
