@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from describer.claim import Claim, NothingToDo, claim
 from describer.describe import Accumulator, Description, describe
@@ -202,24 +202,24 @@ class Pipeline:
             return
 
     async def _work(self, delivery: Delivery, claimed: Claim, upload: Upload) -> Description:
-        """Describe within the time allowed, as a task of its own that a shutdown can cancel."""
+        """Describe within the time allowed, or until a shutdown cancels it."""
         self._check_shutdown()
         settings = self._settings
         progress = Progress(
             claimed, flush_seconds=settings.flush_seconds, lease_seconds=settings.lease_seconds
         )
-        task = asyncio.ensure_future(
-            progress.during(self._describe(delivery, claimed, upload, progress))
-        )
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._under_way.add(task)
         try:
             async with asyncio.timeout(settings.stream_timeout_seconds):
-                return await task
+                return await progress.during(self._describe(delivery, claimed, upload, progress))
         except TimeoutError as exc:
             raise ModelTimeoutError(
                 f"not done within STREAM_TIMEOUT_SECONDS of {settings.stream_timeout_seconds:g}"
             ) from exc
         except asyncio.CancelledError:
+            if self._shutting_down:
+                task.uncancel()
             self._check_shutdown()
             raise
         finally:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import Any, TypeVar, cast
 
 from describer.claim import Claim
 from describer.describe import Accumulator
@@ -31,55 +31,61 @@ class Progress:
         self._claim = claim
         # A little over what is asked: a stream of n seconds is done then when its nth write would
         # come due, which would be out of date before anybody saw it.
-        self._flush_seconds = flush_seconds * 1.1
+        self._flush_seconds = flush_seconds * 1.05
         self._silence_seconds = lease_seconds / 2
         self._text: Accumulator | None = None
         self._came = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._writing = False
+        self._failure: Exception | None = None
 
     def show(self, text: Accumulator) -> None:
         """Have the text written at the next occasion. Does not wait."""
         self._text = text
         self._came.set()
 
-    async def during(self, work: Coroutine[Any, Any, T]) -> T:
+    async def during(self, work: Awaitable[T]) -> T:
         """Do the work while the record is kept up, and give its result.
+
+        The work is done in the caller's own task: each task between the stream and the last write
+        costs that write some turns of the event loop.
 
         Raises:
             LeaseLostError: another writer has the record; the work was cancelled.
         """
-        working = asyncio.ensure_future(work)
-        keeping = asyncio.ensure_future(self._keep())
+        worker = cast("asyncio.Task[Any]", asyncio.current_task())
+        keeping = asyncio.create_task(self._keep(worker))
         try:
-            await asyncio.wait([working, keeping], return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                keeping.result()
-            return await working
+            return await work
+        except asyncio.CancelledError:
+            if self._failure is None:
+                raise
+            worker.uncancel()
+            raise self._failure from None
         finally:
-            await self._stop(working, keeping)
+            await self._stop(keeping)
 
-    async def _stop(self, working: asyncio.Future[Any], keeping: asyncio.Future[Any]) -> None:
-        """End both. A write under way gets some time: cut off, it costs a read to know its end."""
+    async def _stop(self, keeping: asyncio.Task[None]) -> None:
+        """End the writing. A write under way gets some time: cut off, it costs a read to know."""
         self._stopped.set()
-        self._came.set()
-        working.cancel()
-        await asyncio.wait([working, keeping], timeout=_LAST_WRITE_SECONDS)
-        keeping.cancel()
-        await asyncio.gather(working, keeping, return_exceptions=True)
+        try:
+            if self._writing:
+                await asyncio.wait([keeping], timeout=_LAST_WRITE_SECONDS)
+        finally:
+            keeping.cancel()
 
-    async def _keep(self) -> None:
-        """Write now and then until stopped; end early only with LeaseLostError."""
+    async def _keep(self, worker: asyncio.Task[Any]) -> None:
+        """Write now and then until cancelled; what prevents it ends the work as well."""
         loop = asyncio.get_running_loop()
         wrote_at, patience = loop.time(), self._silence_seconds
-        while True:
+        while not self._stopped.is_set():
             await _wait(self._came, wrote_at + patience)
             if self._came.is_set():
-                await _wait(self._stopped, wrote_at + self._flush_seconds)
-            if self._stopped.is_set():
-                return
+                await asyncio.sleep(wrote_at + self._flush_seconds - loop.time())
             self._came.clear()
             patience = self._silence_seconds
             text, self._text = self._text, None
+            self._writing = True
             try:
                 if text is None:
                     await self._claim.renew()
@@ -91,6 +97,14 @@ class Progress:
                 patience = self._flush_seconds
                 if text is not None:
                     self.show(text)
+            except Exception as exc:
+                # A lost lease. After the stream's end the last write will find it, too.
+                if not self._stopped.is_set():
+                    self._failure = exc
+                    worker.cancel()
+                return
+            finally:
+                self._writing = False
             wrote_at = loop.time()
 
 
