@@ -54,8 +54,11 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --n
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
-$(VENV)/.bench: $(READY) benchmarks/requirements.txt
+$(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@$(PYTHON) -m venv --clear $(VENV)/peer
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV)/peer \
+		-r benchmarks/peer/requirements.txt -c requirements.txt
 	@touch $@
 
 $(READY): requirements-dev.txt

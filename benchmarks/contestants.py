@@ -28,12 +28,14 @@ class Contestant:
         title: its name in tables and plots.
         program: what is run, and its arguments; `{port}` is filled in.
         env: variables of its own.
+        environment: where its packages are installed.
     """
 
     key: str
     title: str
     program: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
+    environment: Path = Path(sys.prefix)
 
     def with_env(self, key: str, title: str, **env: str) -> Contestant:
         """Give another one of the same program."""
@@ -50,7 +52,11 @@ _PROFILED = ("python", "-m", "benchmarks.profiled", "{port}", "{logs}/profiled-{
 _URI = (("IMAGE_INPUT", "uri"),)
 
 OURS = Contestant("ours", "this function", _function(ROOT / "main.py"), _URI)
-PEER = Contestant("peer", "the sample", _function(HERE / "peer" / "main.py"))
+# An environment of its own, made by `make bench`: it would import what is installed for ours.
+_PEER_ENVIRONMENT = Path(sys.prefix) / "peer"
+PEER = Contestant(
+    "peer", "the sample", _function(HERE / "peer" / "main.py"), environment=_PEER_ENVIRONMENT
+)
 BEST = PEER.with_env("best", "the sample, THREADS=200", THREADS="200")
 WHOLE = BEST.with_env("whole", "the sample, THREADS=200, no stream", PEER_STREAM="0")
 FLOOR = Contestant("floor", "the floor", (*_UVICORN, "--no-access-log", "--backlog", "4096"))
@@ -119,7 +125,7 @@ def launch(contestant: Contestant, core: set[int], env: Mapping[str, str]) -> Ru
     """Start a contestant on this core, and wait until it listens."""
     port = free_port()
     program, *arguments = contestant.program
-    command = [str(Path(sys.executable).with_name(program))]
+    command = [str(contestant.environment / "bin" / program)]
     command += [part.format(port=port, logs=log_folder()) for part in arguments]
     settings = {
         "GOOGLE_CLOUD_PROJECT": PROJECT,

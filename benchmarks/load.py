@@ -23,7 +23,7 @@ class Delivery:
     """One delivery, on the clock of time.monotonic(); status 0 if it was never answered."""
 
     uri: str
-    sent: float
+    sent: float = 0.0
     answered: float = 0.0
     status: int = 0
 
@@ -55,15 +55,17 @@ class Load:
 class _Posting(asyncio.Protocol):
     """One connection with one request."""
 
-    def __init__(self, request: bytes, delivery: Delivery, answered: asyncio.Event) -> None:
-        self._request = request
+    def __init__(self, delivery: Delivery) -> None:
+        self.answered = asyncio.Event()
         self._delivery = delivery
-        self._answered = answered
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(self._request)
+
+    def send(self, request: bytes) -> None:
+        self._delivery.sent = time.monotonic()
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         # The status line never comes in two pieces, and nothing after it is of interest.
@@ -73,9 +75,9 @@ class _Posting(asyncio.Protocol):
         self.connection_lost(None)
 
     def connection_lost(self, _: Exception | None) -> None:
-        if not self._answered.is_set():
+        if not self.answered.is_set():
             self._delivery.answered = time.monotonic()
-            self._answered.set()
+            self.answered.set()
 
 
 async def run_load(
@@ -87,6 +89,8 @@ async def run_load(
     timeout_seconds: float = 120.0,
 ) -> Load:
     """Send `total` deliveries, all at once or evenly over a time, and wait for their answers.
+
+    Connections are open before, as those of the platform's front end are.
 
     Args:
         port: where the function listens.
@@ -100,17 +104,20 @@ async def run_load(
     posts = [_request(port, f"{uuid.uuid4().hex}.jpg") for _ in range(total)]
     loop = asyncio.get_running_loop()
     began = loop.time()
+    all_open = asyncio.Barrier(1 if spread_seconds else total)
 
     async def post(place: int) -> None:
         if spread_seconds:
             await asyncio.sleep(began + place * spread_seconds / total - loop.time())
         uri, request = posts[place]
-        delivery, answered = Delivery(uri, time.monotonic()), asyncio.Event()
-        transport, _ = await loop.create_connection(
-            lambda: _Posting(request, delivery, answered), LOOPBACK, port
+        delivery = Delivery(uri)
+        transport, posting = await loop.create_connection(
+            lambda: _Posting(delivery), LOOPBACK, port
         )
         try:
-            await answered.wait()
+            await all_open.wait()
+            posting.send(request)
+            await posting.answered.wait()
         finally:
             transport.abort()
         load.deliveries.append(delivery)

@@ -16,6 +16,7 @@ from benchmarks.store import Store
 MIB = 1024 * 1024
 DEFAULT_PACE = Pace()
 _WARM_UP = Pace(chunks=8, seconds=0.1)
+_WARM_UP_LOADS = ((40, 0.6), (100, 0.0))
 _SETTLE_SECONDS = 0.2
 _STARTS = 3
 _FIRST_SECONDS = 20.0
@@ -130,12 +131,13 @@ class Rig:
         finally:
             running.stop()
 
-    async def warm_up(self, running: Running, images: int = 40) -> None:
-        """Send short answers, until all code has been used."""
+    async def warm_up(self, running: Running) -> None:
+        """Have short answers described, some in turn and some at once, until all code was used."""
         self.model.pace = _WARM_UP
-        load = await run_load(running.server.port, images, spread_seconds=0.6)
-        if load.refused or load.unanswered:
-            raise RuntimeError(f"{running.contestant.title} fails:\n{running.server.tail()}")
+        for images, seconds in _WARM_UP_LOADS:
+            load = await run_load(running.server.port, images, spread_seconds=seconds)
+            if load.refused or load.unanswered:
+                raise RuntimeError(f"{running.contestant.title} fails:\n{running.server.tail()}")
 
     async def sample(
         self,

@@ -31,7 +31,7 @@ class Progress:
         self._claim = claim
         # A little over what is asked: a stream of n seconds is done then when its nth write would
         # come due, which would be out of date before anybody saw it.
-        self._flush_seconds = flush_seconds * 1.05
+        self._flush_seconds = flush_seconds * 1.1
         self._silence_seconds = lease_seconds / 2
         self._text: Accumulator | None = None
         self._came = asyncio.Event()

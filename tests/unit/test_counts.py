@@ -45,7 +45,7 @@ class CountingStore(MemoryStore):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "updates"), [(0.0, 1), (0.9, 1), (1.9, 2), (2.05, 2), (9.4, 9)], ids=str
+    ("seconds", "updates"), [(0.0, 1), (0.9, 1), (1.9, 2), (2.1, 2), (9.5, 9)], ids=str
 )
 def test_store_calls_of_one_image(seconds: float, updates: int) -> None:
     """One create, one write a second while text comes, one for the outcome; never a read."""
