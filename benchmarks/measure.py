@@ -16,7 +16,8 @@ from benchmarks.store import Store
 MIB = 1024 * 1024
 DEFAULT_PACE = Pace()
 _WARM_UP = Pace(chunks=8, seconds=0.1)
-_WARM_UP_LOADS = ((40, 0.6), (100, 0.0))
+# In turn, and then as many at once as are loaded later, so that their connections are open.
+_WARM_UP_LOADS = ((40, 0.6), (200, 0.0))
 _SETTLE_SECONDS = 0.2
 _STARTS = 3
 _FIRST_SECONDS = 20.0

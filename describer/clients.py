@@ -34,6 +34,11 @@ from describer.settings import Settings
 from describer.token import SCOPE, AccessToken
 
 _CONNECT_SECONDS = 10.0
+# The client's own limit, but not its five seconds: uploads come in bursts, with pauses between,
+# and to connect anew costs each of them several round trips and milliseconds of CPU.
+_LIMITS = httpx2.Limits(
+    max_connections=openai.DEFAULT_CONNECTION_LIMITS.max_connections, keepalive_expiry=60.0
+)
 # As the library's own client sets it.
 _KEEPALIVE = [("grpc.keepalive_time_ms", 30_000)]
 
@@ -131,7 +136,7 @@ def build_model(settings: Settings) -> Model:
     """
     timeout = httpx2.Timeout(settings.chunk_timeout_seconds, connect=_CONNECT_SECONDS)
     # Its parser is in C: a chunk costs less than half of what it does over the default transport.
-    http = openai.DefaultAioHttpClient(timeout=timeout)
+    http = openai.DefaultAioHttpClient(timeout=timeout, limits=_LIMITS)
     if settings.openai_base_url is not None:
         client = openai.AsyncOpenAI(
             base_url=settings.openai_base_url,

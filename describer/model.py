@@ -6,6 +6,8 @@ for what concerns the model.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 # Never iterated: see stream.py.
 _Stream = openai.AsyncStream[object]
+_LIBRARY_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError)
+_DRAIN_SECONDS = 0.5
 
 
 class Model(Protocol):
@@ -149,16 +153,26 @@ class OpenAIModel:
 
 async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
     decoder = Decoder(error_for)
+    pieces = response.aiter_bytes()
     try:
-        async for piece in response.aiter_bytes():
+        async for piece in pieces:
             for chunk in decoder.feed(piece):
                 yield chunk
             if decoder.done:
+                await _drain(pieces)
                 return
         for chunk in decoder.end():
             yield chunk
-    except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError) as exc:
+    except _LIBRARY_ERRORS as exc:
         raise translate(exc) from exc
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Read to the body's end: a connection left before it cannot be used again."""
+    with contextlib.suppress(TimeoutError, *_LIBRARY_ERRORS):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in pieces:
+                pass
 
 
 def translate(exc: Exception) -> DescriberError:

@@ -1,7 +1,9 @@
 """The real OpenAI client over a transport of ours: what it sends, and what its errors become."""
 
 import asyncio
+import contextlib
 import json
+import re
 from collections.abc import Callable
 
 import aiohttp
@@ -12,6 +14,7 @@ import openai
 import pytest
 
 from describer import firestore, model
+from describer.clients import build_model
 from describer.errors import (
     BlockedError,
     DescriberError,
@@ -320,3 +323,47 @@ def test_every_error_of_the_faster_transport_is_classified() -> None:
     slow = httpx2.ConnectTimeout("x")
     slow.__cause__ = aiohttp.ServerDisconnectedError()
     assert type(translate(slow)) is ModelUnreachableError
+
+
+@pytest.mark.parametrize(
+    ("delay", "connections"), [(0.0, 1), (0.05, 1), (None, 2)], ids=["at once", "later", "never"]
+)
+def test_the_connection_is_used_again(delay: float | None, connections: int) -> None:
+    """Unless the server does not end the body, which the text does not wait for either."""
+    opened = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"(?i)content-length: ([0-9]+)", head)
+                await reader.readexactly(int(length[1]) if length else 0)
+                writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+                writer.write(b"%x\r\n%b\r\n" % (len(GOOD), GOOD))
+                if delay is None:
+                    await reader.read()
+                    break
+                await asyncio.sleep(delay)
+                writer.write(b"0\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async def work() -> list[list[Chunk]]:
+        server = await asyncio.start_server(serve, "127.0.0.1")
+        port = server.sockets[0].getsockname()[1]
+        asked = build_model(Settings(openai_base_url=f"http://127.0.0.1:{port}/v1"))
+        instructions = instructions_for("a.jpg", Settings())
+        image = Image("gs://b/a.jpg", "image/jpeg", 1)
+        answers = []
+        for _ in range(2):
+            async with asyncio.timeout(5), asked.stream(instructions, image) as chunks:
+                answers.append([chunk async for chunk in chunks])
+        await asked.close()
+        server.close()
+        await asyncio.sleep(0.05)
+        return answers
+
+    assert asyncio.run(work()) == [[Chunk("A cat", "stop")]] * 2
+    assert opened == connections
