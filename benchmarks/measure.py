@@ -15,9 +15,8 @@ from benchmarks.store import Store
 
 MIB = 1024 * 1024
 DEFAULT_PACE = Pace()
-_WARM_UP = Pace(chunks=8, seconds=0.1)
-# In turn, and then as many at once as are loaded later, so that their connections are open.
-_WARM_UP_LOADS = ((40, 0.6), (200, 0.0))
+_WARM_UP = Pace(chunks=8, seconds=0.05)
+_WARM_UP_IMAGES, _WARM_UP_SECONDS = 40, 0.6
 _SETTLE_SECONDS = 0.2
 _STARTS = 3
 _FIRST_SECONDS = 20.0
@@ -38,6 +37,8 @@ class Sample:
         images_per_second: from the first one sent to the last answer.
         cpu_ms: user and system time of the contestant per image.
         added_ms: p50, p95 and p99 of the delivery's time less the model's own.
+        before_ms: median of its part until the model has the request.
+        after_ms: median of its part from the model's last byte on.
         round_trip_ms: median of one Commit, asked now and then during the load.
         memory_mib: proportional set size of the contestant, the most of what was seen.
         refused: deliveries that were not answered with 200.
@@ -54,6 +55,8 @@ class Sample:
     images_per_second: float
     cpu_ms: float
     added_ms: tuple[float, float, float]
+    before_ms: float
+    after_ms: float
     round_trip_ms: float
     memory_mib: float
     refused: int
@@ -132,13 +135,13 @@ class Rig:
         finally:
             running.stop()
 
-    async def warm_up(self, running: Running) -> None:
-        """Have short answers described, some in turn and some at once, until all code was used."""
+    async def warm_up(self, running: Running, *, at_once: int = 0) -> None:
+        """Send short answers: evenly, until all code was used, or at once, to open connections."""
         self.model.pace = _WARM_UP
-        for images, seconds in _WARM_UP_LOADS:
-            load = await run_load(running.server.port, images, spread_seconds=seconds)
-            if load.refused or load.unanswered:
-                raise RuntimeError(f"{running.contestant.title} fails:\n{running.server.tail()}")
+        images, seconds = (at_once, 0.0) if at_once else (_WARM_UP_IMAGES, _WARM_UP_SECONDS)
+        load = await run_load(running.server.port, images, spread_seconds=seconds)
+        if load.refused or load.unanswered:
+            raise RuntimeError(f"{running.contestant.title} fails:\n{running.server.tail()}")
 
     async def sample(
         self,
@@ -177,6 +180,7 @@ class Rig:
         await asyncio.gather(watching, return_exceptions=True)
         memory.append(running.memory())
         images = len(load.deliveries)
+        before_and_after = _added(load, model)
         return Sample(
             contestant=running.contestant.key,
             at_once=at_once,
@@ -186,7 +190,9 @@ class Rig:
             images=images,
             images_per_second=images / load.seconds,
             cpu_ms=cpu / images * 1000,
-            added_ms=quantiles(_added(load, model)),
+            added_ms=quantiles([before + after for before, after in before_and_after]),
+            before_ms=median([before for before, _ in before_and_after]),
+            after_ms=median([after for _, after in before_and_after]),
             round_trip_ms=median(trips) * 1000,
             memory_mib=max(memory) / MIB,
             refused=load.refused + (0 if enough else load.unanswered),
@@ -216,12 +222,12 @@ def quantiles(values: Sequence[float]) -> tuple[float, float, float]:
     return p50, p95, p99
 
 
-def _added(load: Load, model: ModelServer) -> list[float]:
-    """Give each delivery's time less the model's own, in milliseconds."""
+def _added(load: Load, model: ModelServer) -> list[tuple[float, float]]:
+    """Give each delivery's time before and after the model's own, in milliseconds."""
     found = []
     for delivery in load.deliveries:
         answer = model.answers.get(delivery.uri)
         if answer is not None and answer.ended:
-            own = answer.ended - answer.arrived
-            found.append((delivery.answered - delivery.sent - own) * 1000)
-    return found or [0.0]
+            before, after = answer.arrived - delivery.sent, delivery.answered - answer.ended
+            found.append((before * 1000, after * 1000))
+    return found or [(0.0, 0.0)]

@@ -157,6 +157,7 @@ def document(results: Results) -> str:
             _level_table(results),
             "### Time added to the model's own\n",
             "![Time added to the model's own](performance/added.svg)\n",
+            _parts_table(results),
             "### CPU against chunks\n",
             "![CPU per image against chunks](performance/chunks.svg)\n",
             _chunk_table(results),
@@ -227,6 +228,36 @@ def _level_table(results: Results) -> str:
                 )
             )
     heads = ("at once", "", "images/s", "CPU ms", "of the floor", "added p50, ms", "p95", "p99")
+    return _table(heads, rows)
+
+
+def _parts_table(results: Results) -> str:
+    rows = []
+    for key in KEYS[1:]:
+        samples = results.of(key, DEPLOYED_AT_ONCE, spread=True)
+        calls = [one.calls for one in results.writes if one.contestant == key] or [1.0]
+        trips = min(2.0, min(calls))
+        trip = _middle(samples, lambda one: one.round_trip_ms)
+        before, after = (
+            _middle(samples, lambda one: one.before_ms),
+            _middle(samples, lambda one: one.after_ms),
+        )
+        rows.append(
+            (
+                TITLES[key],
+                f"{before:.1f}",
+                f"{after:.1f}",
+                f"{trips:.0f} x {trip:.1f}",
+                f"{before + after - trips * trip:.1f}",
+            )
+        )
+    heads = (
+        f"{DEPLOYED_AT_ONCE} at once, evenly; medians",
+        "until the model has the request, ms",
+        "from its last byte on, ms",
+        "store round trips in it, ms",
+        "the rest, ms",
+    )
     return _table(heads, rows)
 
 

@@ -111,14 +111,15 @@ async def full(tell: Tell) -> Results:
         order = [PEER, BEST, FLOOR, OURS]
         for number in range(ROUNDS):
             for contestant in order:
-                evenly = [DEPLOYED_AT_ONCE] if number == 1 or contestant in (FLOOR, OURS) else []
+                quick = contestant in (FLOOR, OURS)
+                evenly = [DEPLOYED_AT_ONCE] if quick or number == 1 else []
                 await _turn(
                     rig,
                     contestant,
                     results,
                     tell,
                     levels=LEVELS if number == 0 else (),
-                    spread=[*evenly, AT_ONCE] if number == 1 else evenly,
+                    spread=[*evenly, AT_ONCE] if quick and number == 1 else evenly,
                     chunks=CHUNKS if number == 2 else (),
                 )
             order.reverse()
@@ -159,6 +160,7 @@ async def _turn(
             pace = Pace(chunks=count)
             results.samples.append(await rig.sample(running, CHUNKS_AT_ONCE, pace=pace))
         tell(f"{contestant.title}: {AT_ONCE} at once")
+        await rig.warm_up(running, at_once=AT_ONCE)
         enough = ENOUGH_OF_PEER if slow else None
         results.samples.append(await rig.sample(running, AT_ONCE, enough=enough))
 
