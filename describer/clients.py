@@ -27,7 +27,7 @@ from google.cloud.firestore_v1.services.firestore.transports.grpc_asyncio import
 from describer.errors import TokenError
 from describer.firestore import FirestoreStore
 from describer.image import Images
-from describer.logs import Log
+from describer.logs import Log, Severity
 from describer.model import Model, OpenAIModel, vertex_base_url
 from describer.pipeline import Answer, Pipeline
 from describer.settings import Settings
@@ -52,7 +52,7 @@ class Instance:
             # Wanted by every image then; imported by the first one, it would hold up the loop.
             import google.cloud.storage  # noqa: F401
         self._pipeline: Pipeline | None = None
-        self._building = asyncio.Lock()
+        self._building: asyncio.Task[Pipeline] | None = None
 
     async def deliver(self, attributes: Mapping[str, Any], payload: object) -> Answer:
         """Handle one delivery; see `Pipeline.deliver`."""
@@ -60,19 +60,36 @@ class Instance:
             pipeline = self._pipeline or await self._build()
         except TokenError as exc:
             answer = Answer(503, exc.outcome, str(exc))
-            fields = {"outcome": answer.outcome, "status": 503, "cause": answer.message}
-            project = self._settings.google_cloud_project
-            Log(self._settings.log_level, project).write("WARNING", "delivery", fields)
+            self._write_log("WARNING", answer)
             return answer
+        except Exception as exc:
+            self._write_log("ERROR", Answer(500, "defect", f"{type(exc).__name__}: {exc}"))
+            raise
         return await pipeline.deliver(attributes, payload)
 
     async def _build(self) -> Pipeline:
-        async with self._building:
-            if self._pipeline is None:
-                built = await asyncio.to_thread(build_pipeline, self._settings)
-                _shut_down_on_sigterm(built)
-                self._pipeline = built
-            return self._pipeline
+        """Build once for all deliveries that wait, which share a failure, too."""
+        if self._building is None:
+            self._building = asyncio.create_task(self._build_now())
+            self._building.add_done_callback(self._built)
+        return await asyncio.shield(self._building)
+
+    async def _build_now(self) -> Pipeline:
+        built = await asyncio.to_thread(build_pipeline, self._settings)
+        _shut_down_on_sigterm(built)
+        self._pipeline = built
+        return built
+
+    def _built(self, task: asyncio.Task[Pipeline]) -> None:
+        self._building = None
+        # Looked at here, since all that waited may have been cancelled.
+        _ = task.cancelled() or task.exception()
+
+    def _write_log(self, severity: Severity, answer: Answer) -> None:
+        """Log a delivery that ended before there was a pipeline to do so."""
+        fields = {"outcome": answer.outcome, "status": answer.status, "cause": answer.message}
+        project = self._settings.google_cloud_project
+        Log(self._settings.log_level, project).write(severity, "delivery", fields)
 
 
 def build_pipeline(settings: Settings) -> Pipeline:
