@@ -8,6 +8,7 @@ import contextlib
 import datetime as dt
 import os
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -106,6 +107,7 @@ async def quick(tell: Tell) -> Results:
 async def full(tell: Tell) -> Results:
     """Everything, in turns."""
     results = Results()
+    began, stolen = time.monotonic(), machine.stolen_seconds()
     async with rigged() as rig:
         await _round_trip(rig, results)
         order = [PEER, BEST, FLOOR, OURS]
@@ -127,6 +129,9 @@ async def full(tell: Tell) -> Results:
         await _writes(rig, results, tell)
         await _cold(rig, results, tell)
         await _profile(rig, results, tell)
+    stolen = machine.stolen_seconds() - stolen
+    share = stolen / (time.monotonic() - began) / (os.cpu_count() or 1)
+    results.machine["Taken by the host meanwhile"] = f"{share:.1%} of the cores' time"
     return results
 
 
