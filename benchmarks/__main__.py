@@ -13,6 +13,8 @@ from benchmarks import report, runs, scale
 from benchmarks.contestants import TITLES
 from local.function import ROOT
 
+_QUIET_SHARE = 0.02
+
 
 def main() -> None:
     """Measure, show, and write."""
@@ -29,6 +31,11 @@ def main() -> None:
             results = asyncio.run((runs.quick if arguments.quick else runs.full)(status.update))
         console.print(_table(results))
         console.print(f"Took {time.monotonic() - began:.0f} s.")
+        if results.stolen_share > _QUIET_SHARE:
+            console.print(
+                f"The machine's host took {results.stolen_share:.1%} of the cores' time for others,"
+                " which slows what is bound by CPU. Run again when it is quiet."
+            )
     if not arguments.quick:
         report.save(results)
         for target in report.targets(results):

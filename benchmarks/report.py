@@ -180,6 +180,7 @@ def document(results: Results) -> str:
 
 def _facts(results: Results) -> str:
     rows = [("Date", f"{results.began} UTC"), *results.machine.items()]
+    rows.append(("Taken by the host meanwhile", f"{results.stolen_share:.1%} of the cores' time"))
     rows.append(("Store round trip, idle", f"{results.idle_round_trip_ms:.2f} ms"))
     return _table(("", ""), rows)
 

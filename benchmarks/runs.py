@@ -63,6 +63,7 @@ class Results:
     profile: dict[str, float] = field(default_factory=dict)
     calls: list[tuple[str, float, float]] = field(default_factory=list)
     idle_round_trip_ms: float = 0.0
+    stolen_share: float = 0.0
 
     def of(
         self, contestant: str, at_once: int, *, spread: bool = False, chunks: int = 40
@@ -130,8 +131,7 @@ async def full(tell: Tell) -> Results:
         await _cold(rig, results, tell)
         await _profile(rig, results, tell)
     stolen = machine.stolen_seconds() - stolen
-    share = stolen / (time.monotonic() - began) / (os.cpu_count() or 1)
-    results.machine["Taken by the host meanwhile"] = f"{share:.1%} of the cores' time"
+    results.stolen_share = stolen / (time.monotonic() - began) / (os.cpu_count() or 1)
     return results
 
 
