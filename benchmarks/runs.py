@@ -115,7 +115,7 @@ async def full(tell: Tell) -> Results:
         for number in range(ROUNDS):
             for contestant in order:
                 quick = contestant in (FLOOR, OURS)
-                evenly = [DEPLOYED_AT_ONCE] if quick or number == 1 else []
+                evenly = [DEPLOYED_AT_ONCE] if number == 1 or (quick and number == 0) else []
                 await _turn(
                     rig,
                     contestant,
@@ -165,8 +165,8 @@ async def _turn(
             pace = Pace(chunks=count)
             results.samples.append(await rig.sample(running, CHUNKS_AT_ONCE, pace=pace))
         tell(f"{contestant.title}: {AT_ONCE} at once")
-        await rig.warm_up(running, at_once=AT_ONCE)
         enough = ENOUGH_OF_PEER if slow else None
+        await rig.warm_up(running, at_once=enough or AT_ONCE)
         results.samples.append(await rig.sample(running, AT_ONCE, enough=enough))
 
 
