@@ -39,8 +39,9 @@ DEPLOYED_AT_ONCE = 80
 SPREAD_SECONDS = 4.0
 CHUNKS = (10, 40, 160, 480)
 CHUNKS_AT_ONCE = 40
-# Streams long enough that all of a thousand are under way before the first one ends.
-HELD, HELD_PACE, HELD_SPREAD_SECONDS = 1000, Pace(chunks=40, seconds=12.0), 8.0
+# Streams long enough that all of a thousand are under way before the first one ends, and that
+# they begin no faster than one core can take them.
+HELD, HELD_PACE, HELD_SPREAD_SECONDS = 1000, Pace(chunks=40, seconds=18.0), 14.0
 # Whole rounds of the sample's eight threads: all of 200 would take it a minute at the same pace.
 ENOUGH_OF_PEER = 16
 WRITES_IMAGES, WRITES_SECONDS = 10, (2.0, 6.0)
