@@ -58,10 +58,9 @@ PEER = Contestant(
     "peer", "the sample", _function(HERE / "peer" / "main.py"), environment=_PEER_ENVIRONMENT
 )
 BEST = PEER.with_env("best", "the sample, THREADS=200", THREADS="200")
-WHOLE = BEST.with_env("whole", "the sample, THREADS=200, no stream", PEER_STREAM="0")
 FLOOR = Contestant("floor", "the floor", (*_UVICORN, "--no-access-log", "--backlog", "4096"))
 PROFILED = Contestant("profiled", "this function, profiled", _PROFILED, _URI)
-TITLES = {one.key: one.title for one in (OURS, PEER, BEST, WHOLE, FLOOR)}
+TITLES = {one.key: one.title for one in (OURS, PEER, BEST, FLOOR)}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 As one would write it from the pages below, and as fast as it can be so: the clients are built
 once, no claim is made, and nothing is written before the text is whole. Settings are those of the
-benchmark's servers; PEER_STREAM=0 asks for the whole answer instead of a stream.
+benchmark's servers.
 
 Sources: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/migrate/openai/examples,
 https://docs.cloud.google.com/run/docs/tutorials/eventarc-functions
@@ -19,7 +19,6 @@ from google.cloud import firestore
 
 client = openai.OpenAI(base_url=os.environ["OPENAI_BASE_URL"], api_key=os.environ["OPENAI_API_KEY"])
 records = firestore.Client().collection("peer")
-stream = os.environ.get("PEER_STREAM") != "0"
 
 
 @functions_framework.cloud_event
@@ -33,11 +32,8 @@ def describe_image(event: CloudEvent) -> None:
     answer: Any = client.chat.completions.create(
         model="google/gemini-3.5-flash-lite",
         messages=[{"role": "user", "content": content}],
-        stream=stream,
+        stream=True,
     )
-    if stream:
-        text = "".join(chunk.choices[0].delta.content or "" for chunk in answer)
-    else:
-        text = answer.choices[0].message.content
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in answer)
     record = records.document(hashlib.sha256(uri.encode()).hexdigest())
     record.set({"uri": uri, "description": text})
