@@ -1,7 +1,7 @@
 """Imported before everything else: makes the imports after it cost two thirds of their time.
 
 A cold start is nearly all imports, and much of that is never used: hundreds of classes for
-endpoints that are not called, clients that are not built, certificates that are not looked at.
+endpoints that are not called, clients that are not built.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -27,7 +27,6 @@ _LATER = frozenset(
         "openai.types.responses",
     }
 )
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @contextlib.contextmanager
@@ -38,32 +37,12 @@ def quick_imports() -> Iterator[None]:
     # What is imported stays: to look for garbage meanwhile takes a tenth of the time.
     gc.disable()
     try:
-        with _without_certificates():
-            yield
+        yield
     finally:
         # Looked through again and again, it would also copy the pages shared with the worker.
         gc.freeze()
         gc.enable()
         sys.meta_path.remove(finder)
-
-
-@contextlib.contextmanager
-def _without_certificates() -> Iterator[None]:
-    """Hide the machine's certificates from OpenSSL.
-
-    aiohttp reads them twice when imported, for contexts of its own. They are not used here: the
-    model's client brings another, built later. One that were, after all, would trust nobody.
-    """
-    before = {name: os.environ.get(name) for name in _CERTIFICATES}
-    os.environ.update(dict.fromkeys(_CERTIFICATES, os.devnull))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class _Later(ModuleType):
@@ -78,14 +57,26 @@ class _Later(ModuleType):
         module = f"{self.__name__}.{name}"
         if PathFinder.find_spec(module, self.__path__):
             return importlib.import_module(module)
-        self.__class__ = ModuleType  # type: ignore[assignment]
-        self.__spec__.loader.exec_module_now(self)  # type: ignore[union-attr]
+        self.__spec__.loader.run(self)  # type: ignore[union-attr]
+        if type(self) is _Later:  # Its own code asks, while it runs.
+            raise AttributeError(f"{self.__name__} has no {name} yet")
         return getattr(self, name)
 
 
 class _Loader:
     def __init__(self, loader: Any) -> None:
-        self.exec_module_now = loader.exec_module
+        self._exec = loader.exec_module
+        # Threads that ask meanwhile wait; the package's own code, which may ask, too, does not.
+        self._lock = threading.RLock()
+        self._begun = False
+
+    def run(self, module: ModuleType) -> None:
+        """Run what was put off, once; afterwards the package is like any other."""
+        with self._lock:
+            if not self._begun:
+                self._begun = True
+                self._exec(module)
+                module.__class__ = ModuleType
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _Later(spec.name)

@@ -36,7 +36,7 @@ from describer.settings import Settings
 async def ask():
     model = build_model(Settings.from_env(os.environ))
     try:
-        async with model.stream(Instructions("m", "en", 9, ""), Image("gs://b/a", "", None)):
+        async with model.stream(Instructions("m", "en", 9, ""), Image("", None, uri="gs://b/a")):
             return "answered"
     except DescriberError as exc:
         return f"{type(exc).__name__}: {exc}"
@@ -110,9 +110,8 @@ def test_the_server_takes_the_quick_event_loop_and_parser() -> None:
     assert worker.CONFIG_KWARGS["http"] == "auto"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Run a TLS server that answers every POST with 501; gives its address and certificate."""
+def _certificate(folder: Path) -> Path:
+    """Make a certificate for 127.0.0.1, its own authority; gives its file, the key beside it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = dt.datetime.now(dt.UTC)
@@ -125,17 +124,24 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    file, key_file = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    file = folder / "certificate.pem"
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
+    file.with_name("key.pem").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
+    return file
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Run a TLS server that answers every POST with 501; gives its address and certificate."""
+    file = _certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file, key_file)
+    context.load_cert_chain(file, file.with_name("key.pem"))
     httpd = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
     thread = threading.Thread(target=httpd.serve_forever)
@@ -147,10 +153,47 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def test_certificates_are_checked_after_a_quick_start(server: tuple[str, Path]) -> None:
-    """Those of the machine were hidden during the imports, and only then."""
+    """By the authorities of the machine, and by no others."""
     url, file = server
     stranger = run(ASK, OPENAI_BASE_URL=url)
     assert stranger.startswith("ModelUnreachableError")
     assert "CERTIFICATE_VERIFY_FAILED" in stranger
     known = run(ASK, OPENAI_BASE_URL=url, SSL_CERT_FILE=str(file))
     assert known.startswith("ModelBusyError: the model answered 501")
+
+
+def test_what_was_put_off_is_done_once_however_many_threads_ask() -> None:
+    """Those that come while it runs wait for its end; none sees a package half made."""
+    found = run("""
+import json, sys, threading
+import main
+start, errors = threading.Barrier(8), []
+def ask(name):
+    start.wait()
+    try:
+        getattr(sys.modules["openai.types.responses"], name)
+    except Exception as exc:
+        errors.append(repr(exc))
+names = ["Response", "ResponseUsage", "ToolParam", "ResponseError"] * 2
+sys.setswitchinterval(1e-6)
+threads = [threading.Thread(target=ask, args=[name]) for name in names]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(json.dumps(errors))
+""")
+    assert found == []
+
+
+def test_every_context_of_the_process_knows_the_machines_authorities(tmp_path: Path) -> None:
+    """Also those that a library makes while it is imported, and keeps."""
+    file = _certificate(tmp_path)
+    found = run(
+        """
+import json, main, aiohttp.connector
+context = aiohttp.connector._SSL_CONTEXT_VERIFIED
+print(json.dumps(context.cert_store_stats()["x509_ca"]))
+""",
+        SSL_CERT_FILE=str(file),
+        SSL_CERT_DIR="",
+    )
+    assert found == 1
