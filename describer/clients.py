@@ -24,13 +24,15 @@ from google.cloud.firestore_v1.services.firestore.transports.grpc_asyncio import
     FirestoreGrpcAsyncIOTransport,
 )
 
+from describer.bucket import CloudStorage
 from describer.errors import TokenError
 from describer.firestore import FirestoreStore
 from describer.image import Images
 from describer.logs import Log, Severity
-from describer.model import Model, OpenAIModel, vertex_base_url
+from describer.model import HttpClient, Model, OpenAIModel, vertex_base_url
 from describer.pipeline import Answer, Pipeline
 from describer.settings import Settings
+from describer.threads import in_thread
 from describer.token import SCOPE, AccessToken
 
 _CONNECT_SECONDS = 10.0
@@ -75,7 +77,7 @@ class Instance:
         return await asyncio.shield(self._building)
 
     async def _build_now(self) -> Pipeline:
-        built = await asyncio.to_thread(build_pipeline, self._settings)
+        built = await in_thread(build_pipeline, self._settings)
         _shut_down_on_sigterm(built)
         self._pipeline = built
         return built
@@ -107,7 +109,7 @@ def build_pipeline(settings: Settings) -> Pipeline:
         settings,
         store,
         model,
-        Images(settings, lambda: connect_storage(settings)),
+        Images(settings, CloudStorage(lambda: connect_storage(settings))),
     )
 
 
@@ -152,8 +154,7 @@ def build_model(settings: Settings) -> Model:
         GoogleAuthError: Vertex AI is meant, and there are no credentials.
     """
     timeout = httpx2.Timeout(settings.chunk_timeout_seconds, connect=_CONNECT_SECONDS)
-    # Its parser is in C: a chunk costs less than half of what it does over the default transport.
-    http = openai.DefaultAioHttpClient(timeout=timeout, limits=_LIMITS)
+    http = HttpClient(timeout=timeout, limits=_LIMITS)
     if settings.openai_base_url is not None:
         client = openai.AsyncOpenAI(
             base_url=settings.openai_base_url,

@@ -16,6 +16,7 @@ DescriberError
     ├── LeaseHeldError              another delivery is at work on this generation
     ├── LeaseLostError              another delivery took the record over
     ├── ShuttingDownError           the instance got SIGTERM
+    ├── NoRoomError                 the instance has no memory free for the image
     ├── StoreError                  Firestore did not answer, or answered badly
     │   ├── RecordExistsError           precondition of create()
     │   └── VersionConflictError        precondition of update()
@@ -177,6 +178,12 @@ class LeaseLostError(TransientError):
 
 class ShuttingDownError(TransientError):
     """The platform is stopping this instance; another one will take the redelivery."""
+
+
+class NoRoomError(TransientError):
+    """Too many large images at once on this instance; its turn did not come in time."""
+
+    outcome = "no_room"
 
 
 class StoreError(TransientError):

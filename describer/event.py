@@ -62,6 +62,7 @@ class Upload:
         content_type: what the uploader declared, folded to lower case; "" if nothing.
         size: bytes; None if the event did not say.
         event_time: when the object was finalized; None if the event did not say.
+        content_encoding: `gzip` where the object is stored packed; "" if the event did not say.
         trace: W3C trace id, 32 hex digits, where the delivery carries one.
     """
 
@@ -72,6 +73,7 @@ class Upload:
     size: int | None
     event_id: str
     event_time: datetime | None = None
+    content_encoding: str = ""
     trace: str | None = None
 
     @property
@@ -107,10 +109,11 @@ def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
         bucket=bucket,
         name=_name(payload, "name"),
         generation=_integer(payload, "generation", least=1),
-        content_type=_content_type(payload.get("contentType")),
+        content_type=_word(payload.get("contentType")),
         size=None if payload.get("size") is None else _integer(payload, "size", least=0),
         event_id=str(attributes.get("id", ""))[:1024].encode("utf-8", "replace").decode(),
         event_time=_time(attributes.get("time")) or _time(payload.get("timeCreated")),
+        content_encoding=_word(payload.get("contentEncoding")),
         trace=_trace(attributes.get("traceparent")),
     )
 
@@ -172,7 +175,8 @@ def _integer(payload: Mapping[str, object], key: str, *, least: int) -> int:
     return value
 
 
-def _content_type(value: object) -> str:
+def _word(value: object) -> str:
+    """Fold a content type or encoding, without parameters; "" if it is not well-formed."""
     declared = value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
     return declared if _CONTENT_TYPE.match(declared) else ""
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import io
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from describer.bucket import Bucket
 from describer.errors import (
-    BucketError,
     DescriberError,
     ImageTooLargeError,
     ObjectGoneError,
@@ -20,10 +15,8 @@ from describer.errors import (
     UnsupportedImageError,
 )
 from describer.event import Upload, likely_image_type
+from describer.room import Buffer, Room, Share
 from describer.settings import Settings
-
-if TYPE_CHECKING:
-    from google.cloud import storage
 
 # Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/migrate/openai/overview
 SENDABLE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"})
@@ -35,31 +28,32 @@ VERTEX_INLINE_BYTES_LIMIT = 7 * _MB
 # OpenAI-compatible servers differ; this is what the common ones take.
 OTHER_INLINE_BYTES_LIMIT = 20 * _MB
 
-# Bytes of all images inside requests of one instance: each is held some three times over, encoded
-# and in the request, until its description is done. What finds no room waits.
+# Bytes of all images that one instance holds, each from its download until it is sent and the
+# model has begun to answer. What finds no room waits.
 INLINE_BYTES_AT_ONCE = 64 * _MB
+# Longer is better spent outside, where another instance may take it.
+ROOM_TIMEOUT_SECONDS = 60.0
 
 HEAD_BYTES = 64
-# The storage client's own connection pool holds ten; more threads would only open and drop.
-_THREADS = 10
-# One call; and all tries of one load. Both well inside the lease, which the heartbeat renews.
-_CALL_TIMEOUT_SECONDS = (5.0, 20.0)
-_LOAD_TIMEOUT_SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What is sent for the picture.
+    """What is sent for the picture: its address, or its bytes.
 
     Attributes:
-        url: `gs://bucket/name`, or `data:image/...;base64,...`.
         content_type: as found in the bytes where they were read, else as declared or named.
         size: bytes; None if neither event nor bytes told.
+        uri: `gs://bucket/name`; None if the bytes are sent.
+        content: the bytes; None if the address is sent.
+        sent: to be called when `content` will not be asked for again.
     """
 
-    url: str
     content_type: str
     size: int | None
+    uri: str | None = None
+    content: Buffer | None = None
+    sent: Callable[[], None] = lambda: None
 
 
 def sniff(head: bytes) -> str | None:
@@ -109,90 +103,109 @@ def _heif_type(head: bytes) -> str | None:
 
 
 class Images:
-    """Makes image parts. Cloud Storage is asked only where an image part needs it."""
+    """Makes image parts. The bucket is read only where an image part needs it."""
 
-    def __init__(self, settings: Settings, connect: Callable[[], storage.Client]) -> None:
-        """Keep how to connect; nothing is opened before the first use.
+    def __init__(self, settings: Settings, bucket: Bucket) -> None:
+        """Share one instance's memory among the images that are read into it.
 
         Args:
             settings: decide between URI and bytes, and the limits.
-            connect: makes the client; called once, in a worker thread.
+            bucket: where images are read.
         """
         self._settings = settings
-        self._connect = connect
-        self._client: storage.Client | None = None
-        self._connecting = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
-        self._free_bytes = INLINE_BYTES_AT_ONCE
-        self._freed = asyncio.Event()
+        self._bucket = bucket
+        self._room = Room(INLINE_BYTES_AT_ONCE)
 
-    async def load(self, upload: Upload) -> Image:
+    def check(self, upload: Upload) -> None:
+        """Refuse at once what the event alone tells cannot be sent.
+
+        Raises:
+            UnsupportedImageError, ImageTooLargeError: never will work.
+        """
+        content_type = likely_image_type(upload)
+        if content_type is not None and content_type not in SENDABLE_TYPES:
+            raise _unsupported(content_type)
+        self._check_size(upload.size, *self._limit())
+
+    @asynccontextmanager
+    async def room_for(self, upload: Upload) -> AsyncIterator[Share]:
+        """Wait until the instance has memory for the image, and keep it at most for the block.
+
+        Without this, a burst of large images would exceed the instance's memory, which ends all
+        work in it at once, and its redelivery likewise.
+
+        Raises:
+            NoRoomError: it was not this image's turn in time.
+        """
+        share = await self._room.take(self._needed(upload), timeout_seconds=ROOM_TIMEOUT_SECONDS)
+        try:
+            yield share
+        finally:
+            share.release()
+
+    async def load(self, upload: Upload, share: Share) -> Image:
         """Make the image part for one upload.
+
+        Args:
+            upload: one that `check` lets pass.
+            share: from `room_for`; once the image is sent, it is given back.
 
         Raises:
             UnsupportedImageError, ImageTooLargeError, UnreadableImageError: never will work.
             ObjectGoneError: this generation is not there any more.
             BucketError: Cloud Storage failed or refused.
         """
-        content_type = likely_image_type(upload)
-        if content_type is not None and content_type not in SENDABLE_TYPES:
-            raise _unsupported(content_type)
-        self._check_size(upload.size, self._settings.max_image_bytes, "MAX_IMAGE_BYTES")
-        if self._by_uri(upload):
+        if self._by_uri:
+            content_type = likely_image_type(upload)
             if content_type is None:
-                content_type = _sendable(await self._read(upload, HEAD_BYTES))
-            self._check_size(upload.size, URI_BYTES_LIMIT, "the model's limit for a gs:// image")
-            return Image(upload.uri, content_type, upload.size)
-        limit, limit_name = self._inline_limit()
-        self._check_size(upload.size, limit, limit_name)
-        content = await self._read(upload, limit + 1)
-        self._check_size(len(content), limit, limit_name)
-        content_type = _sendable(content[:HEAD_BYTES])
-        encoded = base64.b64encode(content).decode("ascii")
-        return Image(f"data:{content_type};base64,{encoded}", content_type, len(content))
-
-    @asynccontextmanager
-    async def room_for(self, upload: Upload) -> AsyncIterator[None]:
-        """Wait until the instance has memory for the image, and keep it for the block.
-
-        Without this, a burst of large images would exceed the instance's memory, which ends all
-        work in it at once, and its redelivery likewise.
-        """
-        needed = 0
-        if not self._by_uri(upload):
-            limit, _ = self._inline_limit()
-            needed = min(limit if upload.size is None else upload.size, limit)
-        while self._free_bytes < needed:
-            await self._freed.wait()
-        self._free_bytes -= needed
-        try:
-            yield
-        finally:
-            self._free_bytes += needed
-            # Wakes all that wait now; who finds too little waits on.
-            self._freed.set()
-            self._freed.clear()
+                content_type = _sendable(await self._head(upload))
+            return Image(content_type, upload.size, uri=upload.uri)
+        limit, limit_name = self._limit()
+        content = share.buffer()
+        whole = await self._bucket.read(upload, content)
+        if not whole and share.size < limit:
+            # It unpacks to more than its declared size.
+            await share.exchange(limit, timeout_seconds=ROOM_TIMEOUT_SECONDS)
+            content = share.buffer()
+            whole = await self._bucket.read(upload, content)
+        if not whole:
+            self._check_size(limit + 1, limit, limit_name)
+        share.shrink()
+        content_type = _sendable(content.head(HEAD_BYTES))
+        return Image(content_type, content.size, content=content, sent=share.release)
 
     async def is_gone(self, upload: Upload) -> bool:
         """Ask whether this generation is certainly not there; False when nobody can tell."""
         try:
-            await self._read(upload, 1)
+            await self._head(upload)
         except ObjectGoneError:
             return True
         except DescriberError:
             return False
         return False
 
-    def _by_uri(self, upload: Upload) -> bool:
-        if self._settings.image_input != "auto":
-            return self._settings.image_input == "uri"
-        return self._settings.on_vertex and (upload.size or 0) <= URI_BYTES_LIMIT
+    @property
+    def _by_uri(self) -> bool:
+        return not self._settings.always_inline
 
-    def _inline_limit(self) -> tuple[int, str]:
-        model = VERTEX_INLINE_BYTES_LIMIT if self._settings.on_vertex else OTHER_INLINE_BYTES_LIMIT
+    def _needed(self, upload: Upload) -> int:
+        """Give the bytes that may come: more than declared where they are stored packed."""
+        if self._by_uri:
+            return 0
+        limit, _ = self._limit()
+        packed = upload.content_encoding not in {"", "identity"}
+        return limit if packed or upload.size is None else min(limit, upload.size)
+
+    def _limit(self) -> tuple[int, str]:
+        if self._by_uri:
+            model, name = URI_BYTES_LIMIT, "the model's limit for a gs:// image"
+        elif self._settings.on_vertex:
+            model, name = VERTEX_INLINE_BYTES_LIMIT, "Vertex AI's limit for bytes in a request"
+        else:
+            model, name = OTHER_INLINE_BYTES_LIMIT, "the limit for image bytes inside a request"
         if self._settings.max_image_bytes <= model:
             return self._settings.max_image_bytes, "MAX_IMAGE_BYTES"
-        return model, "the limit for image bytes inside a request"
+        return model, name
 
     @staticmethod
     def _check_size(size: int | None, limit: int, limit_name: str) -> None:
@@ -202,92 +215,13 @@ class Images:
                 "upload a smaller rendition"
             )
 
-    async def _read(self, upload: Upload, most: int) -> bytes:
-        """Read at most `most` bytes of this generation, in a thread of our own."""
-        loop = asyncio.get_running_loop()
+    async def _head(self, upload: Upload) -> bytes:
+        head = Buffer(HEAD_BYTES)
         try:
-            async with asyncio.timeout(_LOAD_TIMEOUT_SECONDS):
-                client = await self._storage()
-                return await loop.run_in_executor(self._threads, _download, client, upload, most)
-        except TimeoutError as exc:
-            raise BucketError(
-                f"Cloud Storage gave no answer within {_LOAD_TIMEOUT_SECONDS:g} s"
-            ) from exc
-
-    async def _storage(self) -> storage.Client:
-        if self._client is None:
-            async with self._connecting:
-                if self._client is None:
-                    loop = asyncio.get_running_loop()
-                    self._client = await loop.run_in_executor(
-                        self._threads, _guarded(self._connect)
-                    )
-        return self._client
-
-
-def _guarded(connect: Callable[[], storage.Client]) -> Callable[[], storage.Client]:
-    from google.auth.exceptions import GoogleAuthError
-
-    def call() -> storage.Client:
-        try:
-            return connect()
-        except (GoogleAuthError, OSError) as exc:
-            raise BucketError(f"no Cloud Storage client: {type(exc).__name__}: {exc}") from exc
-
-    return call
-
-
-class _FullError(Exception):
-    """Enough bytes have come."""
-
-
-class _Capped(io.BytesIO):
-    """Takes up to `most` bytes, also of a body that unpacks to more than its stored size."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-
-    def write(self, chunk: Any, /) -> int:
-        super().write(chunk[: max(0, self._most - self.tell())])
-        if self.tell() >= self._most:
-            raise _FullError
-        return len(chunk)
-
-
-def _download(client: storage.Client, upload: Upload, most: int) -> bytes:
-    """Fetch the start of exactly this generation, or all of it where that is shorter.
-
-    Source: https://docs.cloud.google.com/storage/docs/json_api/v1/objects/get (`generation`)
-    """
-    from google.api_core import exceptions as api
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage.exceptions import DataCorruption
-    from google.cloud.storage.retry import DEFAULT_RETRY
-    from requests import RequestException
-
-    sink = _Capped(most)
-    blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
-    try:
-        blob.download_to_file(
-            sink,
-            timeout=_CALL_TIMEOUT_SECONDS,
-            retry=DEFAULT_RETRY.with_timeout(_LOAD_TIMEOUT_SECONDS / 2),
-            checksum=None if most <= HEAD_BYTES else "auto",
-        )
-    except _FullError:
-        pass
-    except api.NotFound as exc:
-        raise ObjectGoneError(
-            f"generation {upload.generation} was deleted or overwritten before it was read"
-        ) from exc
-    except (api.GoogleAPIError, DataCorruption, GoogleAuthError, RequestException, OSError) as exc:
-        status = getattr(exc, "code", None)
-        raise BucketError(
-            f"reading the object failed: {type(exc).__name__}: {str(exc)[:300]}",
-            http_status=int(status) if isinstance(status, int) else None,
-        ) from exc
-    return sink.getvalue()
+            await self._bucket.read(upload, head)
+            return head.head(HEAD_BYTES)
+        finally:
+            head.close()
 
 
 def _sendable(head: bytes) -> str:

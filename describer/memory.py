@@ -1,4 +1,4 @@
-"""The two ports without a network: a store that keeps Firestore's promises, a scripted model.
+"""The ports without a network: a store with Firestore's promises, a scripted model, a bucket.
 
 For tests, and for trying the pipeline where no emulator is installed.
 """
@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from describer.errors import RecordExistsError, VersionConflictError
+from describer.errors import ObjectGoneError, RecordExistsError, VersionConflictError
+from describer.event import Upload
 from describer.image import Image
 from describer.prompt import Instructions
+from describer.room import Buffer, FullError
 from describer.store import CALL_SECONDS, REMOVE, Fields, Snapshot, Version
 from describer.stream import Chunk
 
@@ -93,6 +95,25 @@ class MemoryStore:
         return self._versions
 
 
+class MemoryBucket:
+    """See `describer.bucket.Bucket`. Objects by name, whatever the bucket and the generation."""
+
+    def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
+        self._objects = objects or {}
+
+    async def read(self, upload: Upload, into: Buffer) -> bool:
+        """See `Bucket.read`."""
+        await asyncio.sleep(0)
+        content = self._objects.get(upload.name)
+        if content is None:
+            raise ObjectGoneError(f"there is no {upload.name}")
+        try:
+            into.write(content)
+        except FullError:
+            return False
+        return True
+
+
 @dataclass(slots=True)
 class Script:
     """What a scripted model does once: steps in order, each a chunk, a pause or an error."""
@@ -106,7 +127,7 @@ class ScriptedModel:
     """See `describer.model.Model`. Plays scripts in order, the last one over and over.
 
     Attributes:
-        begun: requests that were accepted, and so paid for, as (model, image url).
+        begun: requests that were accepted, and so paid for, as (model, image's address or size).
         hung_up: how many were left before their end.
     """
 
@@ -123,7 +144,8 @@ class ScriptedModel:
         await asyncio.sleep(0)
         if script.refusal is not None:
             raise script.refusal
-        self.begun.append((instructions.model, image.url))
+        self.begun.append((instructions.model, image.uri or f"{image.size} bytes"))
+        image.sent()
         ended = False
 
         async def chunks() -> AsyncIterator[Chunk]:

@@ -7,14 +7,18 @@ for what concerns the model.
 from __future__ import annotations
 
 import asyncio
+import binascii
 import contextlib
 import json
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import aiohttp
+import aiohttp.http_exceptions
 import httpx2
 import openai
 
@@ -36,10 +40,12 @@ if TYPE_CHECKING:
     from describer.token import AccessToken
 
 
-# Never iterated: see stream.py.
-_Stream = openai.AsyncStream[object]
-_LIBRARY_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError)
 _DRAIN_SECONDS = 0.5
+# Of an error answer, what is read and kept, as sent and unpacked: a sentence, not a book.
+_ERROR_BYTES = 16 * 1024
+_ERROR_SECONDS = 2.0
+# A multiple of three, so that the pieces' base64 joins; some packets long.
+_PIECE_BYTES = 48 * 1024
 
 
 class Model(Protocol):
@@ -50,7 +56,8 @@ class Model(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Ask for a description.
 
-        Entering means that the model has begun (and costs); leaving early hangs up.
+        Entering means that the model has begun (and costs), and that the image's bytes are given
+        back as soon as they are sent; leaving early hangs up.
 
         Raises:
             TransientError, PermanentError: on entering and while iterating.
@@ -76,6 +83,96 @@ def vertex_base_url(project: str, location: str) -> str:
     return f"https://{host}/v1/projects/{project}/locations/{location}/endpoints/openapi"
 
 
+# Where the image goes; nobody can have written it into a prompt.
+_PLACEHOLDER = uuid4().hex
+
+
+class Body:
+    """A request's JSON, with the image's base64 made while it is sent: no copy is ever held.
+
+    Attributes:
+        size: in bytes, known beforehand.
+    """
+
+    def __init__(self, request: Mapping[str, Any], image: Image) -> None:
+        """Make the JSON around the image, or with its address."""
+        head, _, tail = json.dumps(request).partition(_PLACEHOLDER)
+        self._image = image
+        self._sent = self._answered = False
+        self._head, self._tail = head.encode(), tail.encode()
+        self.size = len(self._head) + len(self._tail)
+        if image.content is not None:
+            self._head += f"data:{image.content_type};base64,".encode()
+            self.size = len(self._head) + (image.content.size + 2) // 3 * 4 + len(self._tail)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the body from its beginning, as often as it is sent."""
+        self._sent = False
+        yield self._head
+        if self._image.content is not None:
+            for piece in self._image.content.pieces(_PIECE_BYTES):
+                yield binascii.b2a_base64(piece, newline=False)
+        yield self._tail
+        self._sent = True
+        self._give_back()
+
+    def answered(self) -> None:
+        """Note that the request is taken, and will not be sent again."""
+        self._answered = True
+        self._give_back()
+
+    def _give_back(self) -> None:
+        # An answer may begin before all is sent, and all may be sent for an answer that is no.
+        if self._sent and self._answered:
+            self._image.sent()
+
+
+class HttpClient(openai.DefaultAioHttpClient):
+    """The client library's own over aiohttp; of an error answer only the beginning is read.
+
+    aiohttp's parser is in C: a chunk costs less than half of what it does over the usual transport.
+    """
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Send as ever; an error answer comes whole and closed, cut to _ERROR_BYTES."""
+        response = await super().send(request, **options)
+        whole = response.is_success or response.is_closed
+        return response if whole else await _cut(response)
+
+
+async def _cut(response: httpx2.Response) -> httpx2.Response:
+    """Read the beginning of an error answer, in bounded time; what fails meanwhile is no matter."""
+    content = bytearray()
+    with contextlib.suppress(TimeoutError, *LIBRARY_ERRORS):
+        async with asyncio.timeout(_ERROR_SECONDS):
+            async for piece in response.aiter_raw():
+                content += piece
+                if len(content) >= _ERROR_BYTES:
+                    break
+    with contextlib.suppress(TimeoutError, *LIBRARY_ERRORS):
+        async with asyncio.timeout(_ERROR_SECONDS):
+            await response.aclose()
+    encoding = response.headers.get("content-encoding", "")
+    kept = {"content-type", "retry-after", "x-request-id"}
+    return httpx2.Response(
+        response.status_code,
+        headers=[(name, value) for name, value in response.headers.items() if name in kept],
+        content=_unpacked(bytes(content[:_ERROR_BYTES]), encoding),
+        request=response.request,
+        extensions={k: v for k, v in response.extensions.items() if k == "reason_phrase"},
+    )
+
+
+def _unpacked(content: bytes, encoding: str) -> bytes:
+    """Undo gzip or zlib up to _ERROR_BYTES; what cannot be undone stays as it is."""
+    if not encoding or encoding == "identity":
+        return content
+    try:
+        return zlib.decompressobj(wbits=47).decompress(content, _ERROR_BYTES)
+    except zlib.error:
+        return content
+
+
 class OpenAIModel:
     """Any server that speaks OpenAI's Chat Completions, Vertex AI among them."""
 
@@ -97,7 +194,9 @@ class OpenAIModel:
         self, instructions: Instructions, image: Image
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """See `Model.stream`."""
-        response = await self._begin(self._body(instructions, image))
+        body = Body(self._request(instructions, image), image)
+        response = await self._begin(body)
+        body.answered()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(response.aclose)
             yield await stack.enter_async_context(aclosing(_chunks(response)))
@@ -106,7 +205,7 @@ class OpenAIModel:
         """See `Model.close`."""
         await self._client.close()
 
-    async def _begin(self, body: dict[str, Any]) -> httpx2.Response:
+    async def _begin(self, body: Body) -> httpx2.Response:
         """Send the request, once more with a new token after a 401, up to the answer's head."""
         try:
             try:
@@ -116,22 +215,24 @@ class OpenAIModel:
                     raise
                 self._token.refuse()
                 return await self._post(body)
-        except openai.OpenAIError as exc:
+        except LIBRARY_ERRORS as exc:
             raise translate(exc) from exc
 
-    async def _post(self, body: dict[str, Any]) -> httpx2.Response:
-        # The client's documented call for any endpoint. `chat.completions.create` would walk the
-        # body along its type annotations first, which costs more than sending it.
-        stream = await self._client.post(
+    async def _post(self, body: Body) -> httpx2.Response:
+        # The client's documented call for any endpoint. `chat.completions.create` would hold the
+        # whole request as one string, and give a stream that keeps response and request alive in
+        # a reference cycle. Any other encoding than none could unpack to any size.
+        headers = {"Content-Length": str(body.size), "Accept-Encoding": "identity"}
+        response: httpx2.Response = await self._client.post(
             "/chat/completions",
-            body=body,
-            cast_to=object,
+            content=body,
+            cast_to=httpx2.Response,
+            options={"headers": headers},
             stream=True,
-            stream_cls=_Stream,
         )
-        return stream.response
+        return response
 
-    def _body(self, instructions: Instructions, image: Image) -> dict[str, Any]:
+    def _request(self, instructions: Instructions, image: Image) -> dict[str, Any]:
         # No temperature, penalties or the like: current Gemini ignores or refuses them.
         return {
             "model": instructions.model,
@@ -143,7 +244,7 @@ class OpenAIModel:
                 {
                     "role": "user",
                     "content": [
-                        {"type": "image_url", "image_url": {"url": image.url}},
+                        {"type": "image_url", "image_url": {"url": image.uri or _PLACEHOLDER}},
                         {"type": "text", "text": REQUEST},
                     ],
                 },
@@ -163,13 +264,13 @@ async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
                 return
         for chunk in decoder.end():
             yield chunk
-    except _LIBRARY_ERRORS as exc:
+    except LIBRARY_ERRORS as exc:
         raise translate(exc) from exc
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
     """Read to the body's end: a connection left before it cannot be used again."""
-    with contextlib.suppress(TimeoutError, *_LIBRARY_ERRORS):
+    with contextlib.suppress(TimeoutError, *LIBRARY_ERRORS):
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in pieces:
                 pass
@@ -215,7 +316,12 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[DescriberError]], ...] = (
     (httpx2.TransportError, StreamBrokenError),
     (httpx2.HTTPError, StreamBrokenError),
     (httpx2.StreamError, StreamBrokenError),
+    (httpx2.InvalidURL, StreamBrokenError),
+    (aiohttp.http_exceptions.HttpProcessingError, StreamBrokenError),
+    (OSError, ModelUnreachableError),
 )
+# What may come out of a request or a response; errors of ours pass.
+LIBRARY_ERRORS = tuple({theirs for theirs, _ in TRANSLATIONS})
 
 
 def error_for_response(response: httpx2.Response) -> DescriberError:

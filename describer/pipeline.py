@@ -68,6 +68,7 @@ class Delivery:
     started: float
     upload: Upload | None = None
     attempt: int | None = None
+    waited: float = 0.0
     model: str | None = None
     first_text: float | None = None
     usage: Usage | None = None
@@ -202,7 +203,7 @@ class Pipeline:
             return
 
     async def _work(self, delivery: Delivery, claimed: Claim, upload: Upload) -> Description:
-        """Describe within the time allowed, or until a shutdown cancels it."""
+        """Describe, or until a shutdown cancels it."""
         self._check_shutdown()
         settings = self._settings
         progress = Progress(
@@ -211,12 +212,7 @@ class Pipeline:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._under_way.add(task)
         try:
-            async with asyncio.timeout(settings.stream_timeout_seconds):
-                return await progress.during(self._describe(delivery, claimed, upload, progress))
-        except TimeoutError as exc:
-            raise ModelTimeoutError(
-                f"not done within STREAM_TIMEOUT_SECONDS of {settings.stream_timeout_seconds:g}"
-            ) from exc
+            return await progress.during(self._describe(delivery, claimed, upload, progress))
         except asyncio.CancelledError:
             if self._shutting_down:
                 task.uncancel()
@@ -232,9 +228,20 @@ class Pipeline:
     async def _describe(
         self, delivery: Delivery, claimed: Claim, upload: Upload, progress: Progress
     ) -> Description:
-        async with self._images.room_for(upload):
-            image = await self._images.load(upload)
-            return await self._describe_image(delivery, claimed, image, progress)
+        """Describe within the time allowed, which begins when there is memory for the image."""
+        self._images.check(upload)
+        limit = self._settings.stream_timeout_seconds
+        began = time.monotonic()
+        async with self._images.room_for(upload) as share:
+            delivery.waited = time.monotonic() - began
+            try:
+                async with asyncio.timeout(limit):
+                    image = await self._images.load(upload, share)
+                    return await self._describe_image(delivery, claimed, image, progress)
+            except TimeoutError as exc:
+                raise ModelTimeoutError(
+                    f"not done within STREAM_TIMEOUT_SECONDS of {limit:g}"
+                ) from exc
 
     async def _describe_image(
         self, delivery: Delivery, claimed: Claim, image: Image, progress: Progress
@@ -254,7 +261,7 @@ class Pipeline:
             return await describe(self._model, instructions, image, on_text=on_text)
         except (ModelAccessError, ModelRejectedError) as exc:
             # A deleted object and a wrong configuration are answered alike.
-            if image.url.startswith("gs://") and await self._images.is_gone(upload):
+            if image.uri is not None and await self._images.is_gone(upload):
                 raise ObjectGoneError(
                     f"generation {upload.generation} is not there any more; {exc}"
                 ) from exc
@@ -273,6 +280,7 @@ class Pipeline:
             "owner": delivery.owner,
             "attempt": delivery.attempt,
             "model": delivery.model,
+            "waited_for_room_seconds": round(delivery.waited, 3) or None,
             "first_text_seconds": None if first is None else round(first - delivery.started, 3),
             "total_seconds": round(ended - delivery.started, 3),
         }

@@ -1,14 +1,17 @@
 """Buckets on this machine: uploads to fake-gcs-server, and local files read as objects."""
 
+import asyncio
 import json
 import mimetypes
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
-from google.api_core.exceptions import NotFound
+from describer.errors import BucketError, ObjectGoneError
+from describer.event import Upload
+from describer.room import Buffer, FullError
 
 BUCKET = "uploads"
 SAMPLES = Path(__file__).parent / "samples"
@@ -67,31 +70,23 @@ def upload(storage_url: str, path: Path, name: str | None = None, bucket: str = 
 
 
 class LocalFiles:
-    """Local files as the objects of any bucket, by name: what the package asks of a client."""
+    """See `describer.bucket.Bucket`: local files as the objects of any bucket, by name."""
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = files
 
-    def bucket(self, _: str) -> "LocalFiles":
-        """See `google.cloud.storage.Client.bucket`."""
-        return self
-
-    def blob(self, name: str, **_: Any) -> "LocalFile":
-        """See `google.cloud.storage.Bucket.blob`."""
-        if name not in self._files:
-            raise NotFound(name)  # type: ignore[no-untyped-call,unused-ignore]
-        return LocalFile(self._files[name])
-
-
-class LocalFile:
-    """One of them."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def download_to_file(self, sink: BinaryIO, **_: Any) -> None:
-        """See `google.cloud.storage.Blob.download_to_file`."""
-        sink.write(self._path.read_bytes())
+    async def read(self, upload: Upload, into: Buffer) -> bool:
+        """See `Bucket.read`."""
+        file = self._files.get(upload.name)
+        if file is None:
+            raise ObjectGoneError(f"there is no {upload.name}")
+        try:
+            into.write(await asyncio.to_thread(file.read_bytes))
+        except FullError:
+            return False
+        except OSError as exc:
+            raise BucketError(f"{file}: {exc.strerror}") from exc
+        return True
 
 
 def _post(url: str, body: bytes, content_type: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
 
 from google.auth.exceptions import GoogleAuthError
 from rich.console import Console
@@ -83,7 +82,7 @@ async def _describe_all(
 ) -> int:
     """Describe one file after the other; give how many failed."""
     objects = {str(file): file for file in files}
-    images = Images(settings, lambda: cast(Any, LocalFiles(objects)))
+    images = Images(settings, LocalFiles(objects))
     model = build_model(settings)
     async with contextlib.AsyncExitStack() as cleanup:
         cleanup.push_async_callback(model.close)
@@ -117,7 +116,8 @@ async def _describe_one(
     name: str, file: Path, settings: Settings, images: Images, model: Model, console: Console
 ) -> None:
     instructions = instructions_for(name, settings)
-    image = await images.load(read_upload(*event_for(file, name)))
+    upload = read_upload(*event_for(file, name))
+    images.check(upload)
     begun = time.monotonic()
     first: float | None = None
     shown = ""
@@ -134,7 +134,9 @@ async def _describe_one(
         show(text.text)
 
     try:
-        description = await _in_time(model, instructions, image, on_text, settings)
+        async with images.room_for(upload) as share:
+            image = await images.load(upload, share)
+            description = await _in_time(model, instructions, image, on_text, settings)
         show(description.text)
     finally:
         if shown:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from describer.clients import build_model
 from describer.image import Images
@@ -92,7 +92,7 @@ def memory_site(
         settings = Settings.from_env(environment)
         files: dict[str, Path] = {}
         store = MemoryStore()
-        images = Images(settings, lambda: cast(Any, LocalFiles(files)))
+        images = Images(settings, LocalFiles(files))
         pipeline = Pipeline(settings, store, build_model(settings), images)
         loop = cleanup.enter_context(_loop())
         cleanup.callback(

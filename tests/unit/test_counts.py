@@ -10,7 +10,7 @@ import pytest
 
 from describer.describe import Accumulator
 from describer.image import Images
-from describer.memory import MemoryStore, Script, ScriptedModel
+from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel
 from describer.model import error_for
 from describer.pipeline import Pipeline
 from describer.settings import Settings
@@ -57,7 +57,7 @@ def test_store_calls_of_one_image(seconds: float, updates: int) -> None:
         store = CountingStore()
         settings = Settings()
         model = ScriptedModel([Script([*steps, Chunk("", "stop")])])
-        images = Images(settings, NO_STORAGE)
+        images = Images(settings, MemoryBucket())
         pipeline = Pipeline(settings, store, model, images, now=virtual.now)
         headers, body = cloud_event("b12", "a.jpg", 1)
         attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}

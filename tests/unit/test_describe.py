@@ -25,7 +25,7 @@ from describer.stream import Chunk
 from tests import virtual
 
 INSTRUCTIONS = instructions_for("a.jpg", Settings())
-IMAGE = Image("gs://b/a.jpg", "image/jpeg", 1)
+IMAGE = Image("image/jpeg", 1, uri="gs://b/a.jpg")
 
 
 def play(*scripts: Script) -> tuple[Description | DescriberError, ScriptedModel, float]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from describer.errors import ModelAccessError, ModelRejectedError
 from describer.event import FINALIZED
 from describer.image import Images
-from describer.memory import MemoryStore, Script, ScriptedModel, text_script
+from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel, text_script
 from describer.pipeline import Answer, Pipeline
 from describer.record import record_id
 from describer.settings import Settings
@@ -79,13 +79,14 @@ def deliver(
     """Deliver one event to a pipeline of its own."""
     settings = settings or Settings(image_input="uri")
 
-    def connect() -> Any:
-        raise OSError("no storage here")
-
     async def work() -> tuple[Answer, FirestoreLike]:
         store = FirestoreLike(virtual.seconds)
         pipeline = Pipeline(
-            settings, store, ScriptedModel([script]), Images(settings, connect), now=virtual.now
+            settings,
+            store,
+            ScriptedModel([script]),
+            Images(settings, MemoryBucket()),
+            now=virtual.now,
         )
         return await pipeline.deliver(attributes, payload), store
 

@@ -20,6 +20,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from requests.exceptions import InvalidURL
 
+from describer.bucket import CloudStorage
 from describer.errors import BucketError, ImageTooLargeError
 from describer.event import Upload
 from describer.image import Images
@@ -29,6 +30,17 @@ from describer.settings import Settings
 
 MIB = 1024 * 1024
 names = st.text(min_size=1, max_size=60)
+
+
+def read(settings: Settings, client: Any, upload: Upload) -> None:
+    """Load an image through a real storage client."""
+
+    async def work() -> None:
+        images = Images(settings, CloudStorage(lambda: client))
+        async with images.room_for(upload) as share:
+            await images.load(upload, share)
+
+    asyncio.run(work())
 
 
 class Asked:
@@ -60,7 +72,7 @@ def test_a_name_chooses_no_host_and_no_path(name: str) -> None:
     settings = Settings(openai_base_url="http://127.0.0.1:9/v1", max_image_bytes=MIB)
     upload = Upload("b-b", name, 7, "image/png", 10, "1")
     with pytest.raises(BucketError):
-        asyncio.run(Images(settings, lambda: client).load(upload))
+        read(settings, client, upload)
     # After a failure the client looks at the bucket itself.
     objects = [url for url in asked.urls if "/storage/v1/b/b-b?projection=" not in url]
     assert objects
@@ -130,7 +142,7 @@ def test_a_body_that_unpacks_to_more_is_cut_off(bomb: None) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ImageTooLargeError):
-            asyncio.run(Images(settings, lambda: client).load(upload))
+            read(settings, client, upload)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

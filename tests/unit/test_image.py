@@ -6,20 +6,26 @@ from typing import Any
 
 import pytest
 
-from describer.errors import ImageTooLargeError, PermanentError, UnsupportedImageError
+from describer.errors import (
+    ImageTooLargeError,
+    NoRoomError,
+    PermanentError,
+    UnsupportedImageError,
+)
 from describer.event import Upload
 from describer.image import (
     INLINE_BYTES_AT_ONCE,
+    OTHER_INLINE_BYTES_LIMIT,
     URI_BYTES_LIMIT,
     VERTEX_INLINE_BYTES_LIMIT,
     Image,
     Images,
     sniff,
 )
+from describer.memory import MemoryBucket
+from describer.room import Buffer
 from describer.settings import Settings
 from tests import virtual
-
-NO_STORAGE: Any = None
 
 
 def upload(**changes: Any) -> Upload:
@@ -35,12 +41,15 @@ def upload(**changes: Any) -> Upload:
 
 
 def load(what: Upload, **environ: str) -> Image:
-    """Load where Cloud Storage must not be needed."""
+    """Check and load where nothing can be read."""
 
-    def connect() -> Any:
-        raise AssertionError("Cloud Storage was asked")
+    async def work() -> Image:
+        images = Images(Settings.from_env(environ), MemoryBucket())
+        images.check(what)
+        async with images.room_for(what) as share:
+            return await images.load(what, share)
 
-    return asyncio.run(Images(Settings.from_env(environ), connect).load(what))
+    return asyncio.run(work())
 
 
 def ftyp(major: bytes, *compatible: bytes) -> bytes:
@@ -79,13 +88,14 @@ def test_the_first_bytes_tell_the_type(head: bytes, expected: str | None) -> Non
 def test_vertex_gets_the_uri_and_nobody_reads_the_bytes() -> None:
     """The model reads the bucket itself; the name stays as it is."""
     image = load(upload(name="a b#?%.jpg"))
-    assert image == Image("gs://b12/a b#?%.jpg", "image/jpeg", 9)
+    assert (image.uri, image.content_type, image.size) == ("gs://b12/a b#?%.jpg", "image/jpeg", 9)
+    assert image.content is None
 
 
 def test_another_server_gets_the_uri_only_if_told_to() -> None:
     """IMAGE_INPUT=uri is for gateways that read the bucket."""
     image = load(upload(), OPENAI_BASE_URL="http://localhost:1/v1", IMAGE_INPUT="uri")
-    assert image.url == "gs://b12/a.jpg"
+    assert image.uri == "gs://b12/a.jpg"
 
 
 @pytest.mark.parametrize(
@@ -99,9 +109,10 @@ def test_another_server_gets_the_uri_only_if_told_to() -> None:
             {"size": VERTEX_INLINE_BYTES_LIMIT + 1},
             {"IMAGE_INPUT": "inline"},
             ImageTooLargeError,
-            "inside a request",
+            "bytes in a request of 7000000",
         ),
-        ({"size": URI_BYTES_LIMIT + 1}, {}, ImageTooLargeError, "inside a request"),
+        # What goes by URI is measured by the limit for URIs.
+        ({"size": URI_BYTES_LIMIT + 1}, {}, ImageTooLargeError, "gs:// image of 30000000"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_it_costs(
@@ -112,9 +123,23 @@ def test_what_cannot_be_sent_is_refused_before_it_costs(
         load(upload(**changes), **environ)
 
 
+BIG = b"\xff\xd8\xff" + bytes(9_999_997)
+INLINE = {"OPENAI_BASE_URL": "http://localhost:1/v1"}
+
+
+async def hold(images: Images, size: int, seconds: float, entered: list[int]) -> float:
+    """Take room for one image and keep it; gives the seconds waited."""
+    began = virtual.seconds()
+    async with images.room_for(upload(size=size)):
+        entered.append(size)
+        waited = virtual.seconds() - began
+        await asyncio.sleep(seconds)
+    return waited
+
+
 def test_images_inside_requests_never_exceed_the_instances_memory() -> None:
     """As many at once as there is room for, the others wait; nothing is refused for it."""
-    settings = Settings(openai_base_url="http://localhost:1/v1")
+    settings = Settings.from_env(INLINE)
     held = peak = 0
 
     async def one(images: Images) -> None:
@@ -128,7 +153,7 @@ def test_images_inside_requests_never_exceed_the_instances_memory() -> None:
                 held -= 10_000_000
 
     async def work() -> float:
-        images = Images(settings, NO_STORAGE)
+        images = Images(settings, MemoryBucket())
         left = asyncio.ensure_future(one(images))
         await asyncio.sleep(0)
         left.cancel()
@@ -139,11 +164,136 @@ def test_images_inside_requests_never_exceed_the_instances_memory() -> None:
     assert peak == 60_000_000 <= INLINE_BYTES_AT_ONCE
 
 
+def test_a_large_image_is_let_in_before_the_small_ones_that_came_later() -> None:
+    """With small ones always fitting into what is free, it would wait for ever."""
+
+    async def work() -> tuple[float, list[float]]:
+        images = Images(Settings.from_env(INLINE), MemoryBucket())
+        order: list[int] = []
+        small: list[asyncio.Task[float]] = []
+        large: asyncio.Task[float] | None = None
+        for place in range(400):
+            small.append(asyncio.create_task(hold(images, 2_000_000, 4.0, order)))
+            if place == 100:
+                large = asyncio.create_task(hold(images, 20_000_000, 4.0, order))
+            await asyncio.sleep(0.15)
+        assert large is not None
+        return await large, await asyncio.gather(*small)
+
+    waited, others = virtual.run(work())
+    assert waited < 5.0
+    assert max(others) < 10.0
+
+
+def test_a_burst_of_large_and_small_images_is_served_in_order() -> None:
+    """Ten of 20 MB among fifty of 2 MB: nobody is passed by, and none waits over its share."""
+
+    async def work() -> tuple[list[int], list[float], float]:
+        images = Images(Settings.from_env(INLINE), MemoryBucket())
+        order: list[int] = []
+        sizes = ([2_000_000] * 5 + [20_000_000]) * 10
+        waits = await asyncio.gather(*(hold(images, size, 1.0, order) for size in sizes))
+        assert order == sizes
+        return order, waits, virtual.seconds()
+
+    order, waits, total = virtual.run(work())
+    # All bytes through the room, a second each time: what the last in line must wait in any case.
+    share = sum(order) / INLINE_BYTES_AT_ONCE
+    assert total < 2 * share
+    assert max(waits) < 2 * share
+
+
+def test_who_waits_for_room_too_long_is_sent_to_another_instance() -> None:
+    """With an outcome of its own; and whoever waited behind takes the turn."""
+
+    async def work() -> float:
+        images = Images(Settings.from_env(INLINE), MemoryBucket())
+        order: list[int] = []
+        tasks = [asyncio.create_task(hold(images, 20_000_000, 90.0, order)) for _ in range(3)]
+        tasks.append(asyncio.create_task(hold(images, 20_000_000, 1.0, order)))
+        await asyncio.sleep(30)
+        behind = asyncio.create_task(hold(images, 4_000_000, 1.0, order))
+        with pytest.raises(NoRoomError, match="20000000 bytes within 60 s"):
+            await tasks[3]
+        waited = await behind
+        await asyncio.gather(*tasks[:3])
+        return waited
+
+    assert virtual.run(work()) == pytest.approx(30)
+    assert NoRoomError.outcome == "no_room"
+
+
+def test_a_waiting_delivery_that_is_cancelled_takes_nothing() -> None:
+    """Neither before its turn, nor at the moment of its turn, nor after."""
+
+    async def work() -> None:
+        images = Images(Settings.from_env(INLINE), MemoryBucket())
+        order: list[int] = []
+        first = [asyncio.create_task(hold(images, 20_000_000, 5.0, order)) for _ in range(3)]
+        waiting = [asyncio.create_task(hold(images, 20_000_000, 5.0, order)) for _ in range(6)]
+        await asyncio.sleep(1)
+        waiting[0].cancel()
+        await asyncio.sleep(4)
+        # The first have just given back, the next have their turn and do not know it yet.
+        for task in waiting[1:]:
+            task.cancel()
+        await asyncio.gather(*first, *waiting, return_exceptions=True)
+        assert [await hold(images, INLINE_BYTES_AT_ONCE // 4, 1.0, order) for _ in range(9)]
+        async with asyncio.timeout(0.1), AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(images.room_for(upload(size=20_000_000)))
+
+    virtual.run(work())
+
+
+def test_an_object_that_unpacks_to_more_is_accounted_with_what_it_takes() -> None:
+    """Whether its event says that it is packed or not, and what it does not need is given back."""
+    sizes: list[tuple[int, int]] = []
+
+    class Watched(MemoryBucket):
+        async def read(self, what: Upload, into: Buffer) -> bool:
+            whole = await super().read(what, into)
+            sizes.append((into.capacity, into.size))
+            return whole
+
+    async def work(encoding: str) -> int:
+        images = Images(Settings.from_env(INLINE), Watched({"a.jpg": BIG}))
+        packed = upload(size=10_000, content_encoding=encoding)
+        async with images.room_for(packed) as share:
+            image = await images.load(packed, share)
+            assert image.size == len(BIG)
+            return share.size
+
+    assert asyncio.run(work("gzip")) == len(BIG)
+    assert sizes == [(OTHER_INLINE_BYTES_LIMIT, len(BIG))]
+    sizes.clear()
+    assert asyncio.run(work("")) == len(BIG)
+    assert sizes == [(10_000, 10_000), (OTHER_INLINE_BYTES_LIMIT, len(BIG))]
+
+
+def test_an_image_that_is_sent_holds_no_memory() -> None:
+    """Room and bytes are back while the model still writes."""
+
+    async def work() -> None:
+        images = Images(Settings.from_env(INLINE), MemoryBucket({"a.jpg": BIG}))
+        async with images.room_for(upload(size=len(BIG))) as share:
+            image = await images.load(upload(size=len(BIG)), share)
+            image.sent()
+            assert share.size == 0
+            assert image.content is not None
+            with pytest.raises(ValueError, match="closed"):
+                image.content.head(1)
+            async with asyncio.timeout(0), images.room_for(upload(size=INLINE_BYTES_AT_ONCE)):
+                pass
+
+    asyncio.run(work())
+
+
 def test_an_image_sent_by_uri_needs_no_room() -> None:
     """Its bytes never come here."""
 
     async def work() -> None:
-        images = Images(Settings(), NO_STORAGE)
+        images = Images(Settings(), MemoryBucket())
         async with asyncio.timeout(0), AsyncExitStack() as stack:
             for _ in range(200):
                 await stack.enter_async_context(images.room_for(upload(size=30_000_000)))

@@ -1,5 +1,6 @@
 """What the demo chooses, shows and records."""
 
+import asyncio
 import datetime as dt
 import io
 import re
@@ -10,6 +11,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from describer.errors import BucketError, ObjectGoneError
+from describer.event import Upload
+from describer.room import Buffer
 from local.bucket import SAMPLES, LocalFiles, images_in, upload_url
 from local.choice import choose_model
 from local.recording import Recording
@@ -73,15 +77,20 @@ def test_an_upload_address_keeps_the_whole_name() -> None:
 
 def test_local_files_read_as_objects(tmp_path: Path) -> None:
     """A local file has its bytes; one that was not named is not found."""
-    from google.api_core.exceptions import NotFound
-
     (tmp_path / "x").write_bytes(b"content")
-    sink = io.BytesIO()
-    files = LocalFiles({"x": tmp_path / "x"})
-    files.bucket("any").blob("x", generation=1).download_to_file(sink)
-    assert sink.getvalue() == b"content"
-    with pytest.raises(NotFound):
-        files.bucket("any").blob("y", generation=1)
+    files = LocalFiles({"x": tmp_path / "x", "y": tmp_path / "y"})
+
+    def read(name: str, room: int) -> tuple[bool, bytes]:
+        buffer = Buffer(room)
+        upload = Upload("b-b", name, 1, "image/png", None, "e")
+        return asyncio.run(files.read(upload, buffer)), buffer.head(room)
+
+    assert read("x", 7) == (True, b"content")
+    assert read("x", 6) == (False, b"conten")
+    with pytest.raises(BucketError):
+        read("y", 7)
+    with pytest.raises(ObjectGoneError):
+        read("z", 7)
 
 
 def test_a_view_tells_partial_from_finished() -> None:

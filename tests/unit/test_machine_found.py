@@ -16,7 +16,7 @@ from describer.describe import Accumulator
 from describer.errors import GaveUpError, StoreError, TokenError
 from describer.event import FINALIZED, read_upload
 from describer.image import Images
-from describer.memory import MemoryStore, ScriptedModel, text_script
+from describer.memory import MemoryBucket, MemoryStore, ScriptedModel, text_script
 from describer.pipeline import Pipeline
 from describer.progress import Progress
 from describer.record import record_id
@@ -144,7 +144,7 @@ def test_giving_up_is_told_although_the_answer_of_its_write_was_lost(
             settings,
             store,
             ScriptedModel([text_script("never asked")]),
-            Images(settings, lambda: None),  # type: ignore[arg-type, return-value]
+            Images(settings, MemoryBucket()),
             now=virtual.now,
         )
         answer = await pipeline.deliver(ATTRIBUTES, PAYLOAD)
@@ -170,7 +170,7 @@ def test_a_delivery_that_comes_after_sigterm_takes_no_claim(
             SETTINGS,
             store,
             ScriptedModel([text_script("never asked")]),
-            Images(SETTINGS, lambda: None),  # type: ignore[arg-type, return-value]
+            Images(SETTINGS, MemoryBucket()),
             now=virtual.now,
         )
         pipeline.shut_down()

@@ -44,7 +44,7 @@ from describer.errors import (
 )
 from describer.event import FINALIZED
 from describer.image import Image, Images
-from describer.memory import MemoryStore
+from describer.memory import MemoryBucket, MemoryStore
 from describer.pipeline import Answer, Pipeline
 from describer.prompt import Instructions
 from describer.record import record_id
@@ -516,15 +516,12 @@ class PipelineMachine(RuleBasedStateMachine):
         def alive() -> bool:
             return instance.alive
 
-        def connect() -> Any:
-            raise OSError("no storage here")
-
         link = Link(self.world, alive)
         pipeline = Pipeline(
             SETTINGS,
             link,
             LedgerModel(self.world, alive),
-            Images(SETTINGS, connect),
+            Images(SETTINGS, MemoryBucket()),
             now=lambda: self.now() + timedelta(seconds=skew),
         )
         instance = Instance(pipeline, link)

@@ -31,7 +31,7 @@ from describer.errors import (
     VersionConflictError,
 )
 from describer.image import Image
-from describer.model import OpenAIModel, translate, vertex_base_url
+from describer.model import HttpClient, OpenAIModel, translate, vertex_base_url
 from describer.prompt import instructions_for
 from describer.settings import Settings
 from describer.stream import Chunk
@@ -51,12 +51,12 @@ def ask(
     """Stream one answer through the real client."""
 
     async def work() -> list[Chunk]:
-        http = httpx2.AsyncClient(transport=httpx2.MockTransport(handler))
+        http = HttpClient(transport=httpx2.MockTransport(handler))
         client = openai.AsyncOpenAI(
             base_url=base_url, api_key=token or "key", max_retries=0, http_client=http
         )
         instructions = instructions_for("a.jpg", settings or Settings())
-        image = Image("gs://b/a.jpg", "image/jpeg", 1)
+        image = Image("image/jpeg", 1, uri="gs://b/a.jpg")
         async with OpenAIModel(client, token).stream(instructions, image) as chunks:
             return [chunk async for chunk in chunks]
 
@@ -355,7 +355,7 @@ def test_the_connection_is_used_again(delay: float | None, connections: int) -> 
         port = server.sockets[0].getsockname()[1]
         asked = build_model(Settings(openai_base_url=f"http://127.0.0.1:{port}/v1"))
         instructions = instructions_for("a.jpg", Settings())
-        image = Image("gs://b/a.jpg", "image/jpeg", 1)
+        image = Image("image/jpeg", 1, uri="gs://b/a.jpg")
         answers = []
         for _ in range(2):
             async with asyncio.timeout(5), asked.stream(instructions, image) as chunks:

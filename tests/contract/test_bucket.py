@@ -1,0 +1,102 @@
+"""Reads from Cloud Storage that go wrong, through the real storage client."""
+
+import asyncio
+import gzip
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from google.cloud import storage
+
+from describer.bucket import CloudStorage
+from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
+from describer.event import Upload
+from describer.room import Buffer
+from local.function import ROOT
+
+JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 40
+
+
+def read(bucket: Any, name: str, generation: int) -> bytes:
+    """Read an object of up to 1 MB; `bucket` is one, or a name."""
+    client = storage.Client(project="p")
+    bucket_name = bucket if isinstance(bucket, str) else bucket.name
+
+    async def work() -> bytes:
+        buffer = Buffer(1_000_000)
+        upload = Upload(bucket_name, name, generation, "image/jpeg", None, "e")
+        assert await CloudStorage(lambda: client).read(upload, buffer)
+        return buffer.head(1_000_000)
+
+    try:
+        return asyncio.run(work())
+    finally:
+        client.close()
+
+
+def put(bucket: Any, content: bytes, encoding: str | None = None) -> int:
+    blob = bucket.blob("a.jpg")
+    blob.content_encoding = encoding
+    blob.upload_from_string(content, content_type="image/jpeg")
+    return int(blob.generation)
+
+
+def test_a_packed_object_is_unpacked(bucket: storage.Bucket) -> None:
+    """As it is stored by `gsutil cp -Z`."""
+    assert read(bucket, "a.jpg", put(bucket, gzip.compress(JPEG), "gzip")) == JPEG
+
+
+def test_what_is_called_packed_and_is_not_is_unreadable(bucket: storage.Bucket) -> None:
+    """No redelivery will change it."""
+    with pytest.raises(UnreadableImageError, match="Content-Encoding"):
+        read(bucket, "a.jpg", put(bucket, JPEG, "gzip"))
+
+
+def test_a_missing_object_is_gone(bucket: storage.Bucket) -> None:
+    """It, or this generation of it."""
+    with pytest.raises(ObjectGoneError):
+        read(bucket, "a.jpg", put(bucket, JPEG) + 1)
+
+
+def test_a_missing_bucket_is_not_gone(bucket: storage.Bucket) -> None:
+    """It may be a matter of configuration, and nobody has deleted the object."""
+    with pytest.raises(BucketError, match="bucket"):
+        read("no-such-bucket", "a.jpg", 1)
+
+
+HANG = """
+import asyncio
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from describer.bucket import CloudStorage
+from describer.event import Upload
+from describer.room import Buffer
+
+async def work():
+    client = storage.Client(project="p", credentials=AnonymousCredentials())
+    upload = Upload("b-b", "a.jpg", 1, "image/jpeg", None, "e")
+    async with asyncio.timeout(1):
+        await CloudStorage(lambda: client).read(upload, Buffer(9))
+
+try:
+    asyncio.run(work())
+except TimeoutError:
+    print("given up", flush=True)
+"""
+
+
+def test_a_read_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
+    """The platform gives ten seconds, of which the streams need some."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        env = {"PATH": "", "STORAGE_EMULATOR_HOST": url, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", HANG]
+        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"given up\n"
+        began = time.monotonic()
+        process.communicate(timeout=30)
+        assert time.monotonic() - began < 3
