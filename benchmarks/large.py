@@ -1,0 +1,165 @@
+"""The memory of an instance that is sent large images, all at once, measured from outside.
+
+    python -m benchmarks.large
+
+Prints the peak for each load, the function's two processes together, shared pages counted once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from rich.console import Console
+from rich.table import Table
+
+from local.bucket import SAMPLES
+from local.emulators import PROJECT, firestore_emulator, gcs_server
+from local.events import cloud_event
+from local.function import FunctionServer, function_server
+from local.model import standin_server
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Load:
+    """What arrives at once.
+
+    Attributes:
+        sizes: bytes of each image.
+        packed: stored with Content-Encoding gzip, and much smaller.
+    """
+
+    name: str
+    sizes: list[int]
+    packed: bool = False
+
+
+LOADS = (
+    Load("one of 20 MB", [20 * MB]),
+    Load("sixty of 15 MB", [15 * MB] * 60),
+    Load("ten of 20 MB among fifty of 2 MB", [2 * MB] * 25 + [20 * MB] * 10 + [2 * MB] * 25),
+    Load("thirty of 20 MB, packed", [20 * MB] * 30, packed=True),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a load.
+
+    Attributes:
+        before_mib, peak_mib: memory before the first image, and at most.
+        statuses: the answers to the deliveries.
+    """
+
+    bucket: str
+    before_mib: float
+    peak_mib: float
+    seconds: float
+    statuses: list[int]
+
+
+async def run(load: Load, function: FunctionServer, storage_url: str) -> Run:
+    """Upload to a bucket of its own, then deliver all events at once."""
+    picture, bucket = (SAMPLES / "cat.webp").read_bytes(), f"large-{os.urandom(4).hex()}"
+    contents = {}
+    for size in set(load.sizes):
+        # What follows the picture's end is of no interest to anybody.
+        content = picture + bytes(size - len(picture))
+        contents[size] = gzip.compress(content, compresslevel=1) if load.packed else content
+    async with httpx2.AsyncClient(timeout=300, trust_env=False) as http:
+        made = await http.post(f"{storage_url}/storage/v1/b", json={"name": bucket})
+        made.raise_for_status()
+        url, events = f"{storage_url}/upload/storage/v1/b/{bucket}/o", []
+        for place, size in enumerate(load.sizes):
+            asked = {"uploadType": "media", "name": f"{place}.webp"}
+            if load.packed:
+                asked["contentEncoding"] = "gzip"
+            headers = {"content-type": "image/webp"}
+            answer = await http.post(url, params=asked, headers=headers, content=contents[size])
+            generation = int(answer.raise_for_status().json()["generation"])
+            events.append(
+                cloud_event(
+                    bucket,
+                    asked["name"],
+                    generation,
+                    content_type="image/webp",
+                    size_bytes=len(contents[size]),
+                )
+            )
+        began = time.monotonic()
+        before = memory_mib(function.process.pid)
+        with peak_of(function.process.pid) as peak:
+            posts = (http.post(function.url, headers=h, content=b) for h, b in events)
+            answers = await asyncio.gather(*posts)
+        seconds = time.monotonic() - began
+    return Run(bucket, before, peak(), seconds, [answer.status_code for answer in answers])
+
+
+def memory_mib(master: int) -> float:
+    """Give the memory of a process and its children; pages that they share count once."""
+    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    kib = 0
+    for process in [str(master), *children]:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+        kib += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return kib / 1024
+
+
+@contextmanager
+def peak_of(master: int) -> Iterator[Callable[[], float]]:
+    """Sample `memory_mib` fifty times a second during the block; gives the most there was."""
+    peak, ended = 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(0.02):
+            peak = max(peak, memory_mib(master))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: peak
+    finally:
+        ended.set()
+        thread.join()
+
+
+def main() -> None:
+    """Run every load, and print what it took."""
+    console, table = Console(), Table(box=None)
+    for heading in ("at once", "before, MiB", "peak, MiB", "seconds", "answered 200"):
+        table.add_column(heading, justify="left" if heading == "at once" else "right")
+    with (
+        console.status("Starting") as status,
+        firestore_emulator() as firestore,
+        gcs_server() as storage,
+        standin_server() as model,
+    ):
+        env = {
+            "FIRESTORE_EMULATOR_HOST": firestore.host,
+            "STORAGE_EMULATOR_HOST": storage.url,
+            "OPENAI_BASE_URL": model.base_url,
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+        }
+        for load in LOADS:
+            status.update(load.name)
+            with function_server(env) as function:
+                found = asyncio.run(run(load, function, storage.url))
+            row = [found.before_mib, found.peak_mib, found.seconds]
+            good = f"{found.statuses.count(200)} of {len(found.statuses)}"
+            table.add_row(load.name, *(f"{value:.0f}" for value in row), good)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
