@@ -7,8 +7,9 @@ here, for what concerns the bucket.
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
 from describer.event import Upload
@@ -23,6 +24,7 @@ _AT_ONCE = 10
 # One call; and all tries of one read. Both well inside the lease, which the heartbeat renews.
 _CALL_TIMEOUT_SECONDS = (5.0, 20.0)
 _READ_TIMEOUT_SECONDS = 40.0
+_GZIP = b"\x1f\x8b"
 
 
 class Bucket(Protocol):
@@ -39,6 +41,48 @@ class Bucket(Protocol):
             UnreadableImageError: it is stored as packed, but cannot be unpacked.
             BucketError: the bucket did not answer, or refused.
         """
+
+
+class _Unpacking:
+    """Writes into a buffer what is stored, unpacked with bounds where it is packed.
+
+    The storage client would unpack each piece whole, to any size.
+    """
+
+    def __init__(self, into: Buffer) -> None:
+        self._into = into
+        self._inflate: Any = None
+        self._begun = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether the packed bytes ended before their end."""
+        return self.packed and not self._inflate.eof
+
+    @property
+    def packed(self) -> bool:
+        """Whether it began as gzip does."""
+        return self._inflate is not None
+
+    def write(self, chunk: bytes) -> int:
+        """See `Buffer.write`."""
+        if not self._begun and chunk.startswith(_GZIP):
+            self._inflate = zlib.decompressobj(wbits=31)
+        self._begun = True
+        if self._inflate is None:
+            return self._into.write(chunk)
+        # One more than fits, which tells that there is more.
+        self._into.write(self._inflate.decompress(chunk, self._into.capacity - self.tell() + 1))
+        return len(chunk)
+
+    def seek(self, place: int) -> None:
+        """Begin anew, as the client does where a retry cannot go on in the middle."""
+        self.__init__(self._into)  # type: ignore[misc]
+        self._into.seek(place)
+
+    def tell(self) -> int:
+        """See `Buffer.tell`."""
+        return self._into.tell()
 
 
 class CloudStorage:
@@ -91,21 +135,20 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
     from google.cloud.storage.exceptions import DataCorruption
     from google.cloud.storage.retry import DEFAULT_RETRY
     from requests import RequestException
-    from requests.exceptions import ContentDecodingError
 
+    sink = _Unpacking(into)
     blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     try:
         blob.download_to_file(
-            into,
+            sink,
+            raw_download=True,
             timeout=_CALL_TIMEOUT_SECONDS,
             retry=DEFAULT_RETRY.with_timeout(_READ_TIMEOUT_SECONDS / 2),
         )
     except FullError:
         return False
-    except ContentDecodingError as exc:
-        raise UnreadableImageError(
-            f"the object's Content-Encoding is not that of its bytes: {str(exc)[:200]}"
-        ) from exc
+    except zlib.error as exc:
+        raise UnreadableImageError(f"the packed object cannot be unpacked: {exc}") from exc
     except api.NotFound as exc:
         _check_bucket(client, upload)
         raise ObjectGoneError(
@@ -113,6 +156,13 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
         ) from exc
     except (api.GoogleAPIError, DataCorruption, GoogleAuthError, RequestException, OSError) as exc:
         raise _bucket_error("reading the object failed", exc) from exc
+    if sink.packed != (blob.content_encoding == "gzip"):
+        raise UnreadableImageError(
+            f"the object's Content-Encoding is {blob.content_encoding or 'none'}, "
+            f"and its bytes are {'packed' if sink.packed else 'not packed'}"
+        )
+    if sink.cut:
+        raise UnreadableImageError("the packed object ends before its end")
     return True
 
 

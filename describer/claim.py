@@ -15,7 +15,7 @@ Source: https://firebase.google.com/docs/firestore/reference/rest/v1/Preconditio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -32,7 +32,15 @@ from describer.errors import (
 from describer.event import Upload
 from describer.record import Draft, Record, record_id
 from describer.settings import Settings
-from describer.store import CALL_SECONDS, LAST_CALL_SECONDS, Fields, Snapshot, Store, Version
+from describer.store import (
+    CALL_SECONDS,
+    LAST_CALL_SECONDS,
+    REMOVE,
+    Fields,
+    Snapshot,
+    Store,
+    Version,
+)
 
 Now: TypeAlias = Callable[[], datetime]
 
@@ -54,10 +62,15 @@ class NothingToDo:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """The record is free: claim it as this attempt."""
+    """The record is free: claim it as this attempt.
+
+    Attributes:
+        refusals: tries of this attempt so far, which all ended before the model began.
+    """
 
     attempt: int
     last_message: str = ""
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,8 @@ def decide(snapshot: Snapshot, generation: int) -> Take | Held | NothingToDo:
     if record.lease_owner:
         silent = f"attempt {record.attempt} ended without a word; its instance died or hung"
         return Take(record.attempt + 1, silent)
+    if record.refusals:
+        return Take(record.attempt, record.message, record.refusals)
     return Take(record.attempt + 1, record.message)
 
 
@@ -115,9 +130,16 @@ class Claim:
         """Renew the lease."""
         await self._write(self.draft.renewed(self._now()))
 
-    async def release(self, message: str, *, timeout_seconds: float = CALL_SECONDS) -> None:
-        """Let any delivery take over at once, and leave the cause for it."""
-        await self._write(self.draft.released(message, self._now()), timeout_seconds)
+    async def release(
+        self, message: str, *, refused: bool = False, timeout_seconds: float = CALL_SECONDS
+    ) -> None:
+        """Let any delivery take over at once, and leave the cause for it.
+
+        Args:
+            refused: the model certainly did not begin, so that this was no attempt.
+        """
+        fields = self.draft.released(message, self._now(), refused=refused)
+        await self._write(fields, timeout_seconds)
 
     async def complete(self, description: Description) -> None:
         """Write the finished text. The claim is spent."""
@@ -131,7 +153,8 @@ class Claim:
         """Write under the version of the write before, so that a lost lease cannot overwrite.
 
         On a conflict the record is read: the conflict may be our own write whose answer was
-        lost, or somebody's edit of a field that is not ours.
+        lost, or somebody's edit of a field that is not ours, or both. Nothing is written under a
+        version before what it says was looked at.
         """
         person = False
         for _ in range(_ROUNDS):
@@ -141,18 +164,25 @@ class Claim:
                 )
             except VersionConflictError:
                 snapshot = await self._store.read(self._id)
-                if snapshot is not None and snapshot.fields.get("status") == fields["status"]:
-                    self._version = snapshot.version
+                landed = snapshot is not None and _landed(snapshot, fields)
+                if landed and fields.get("lease") is REMOVE:
+                    # The claim is spent; who wrote since then did so over our last word.
                     break
-                self._version, person = self._if_still_ours(snapshot)
-                if person:
-                    fields = self.draft.yielded_to_person(self._now())
+                self._version, yields = self._if_still_ours(snapshot)
+                if yields:
+                    person, fields = True, self.draft.yielded_to_person(self._now())
+                elif landed:
+                    break
             else:
                 break
         else:
             raise StoreError(f"the record changed {_ROUNDS} times while it was written")
         if person:
             raise LeaseLostError("a person has written the description", superseded=True)
+
+    async def yield_to_person(self) -> None:
+        """End the work on a record that someone described by hand meanwhile. The claim is spent."""
+        await self._write(self.draft.yielded_to_person(self._now()))
 
     def _if_still_ours(self, snapshot: Snapshot | None) -> tuple[Version, bool]:
         """Give the version to write on, and whether a person's text stands there now."""
@@ -178,7 +208,7 @@ async def claim(
     Args:
         upload: bucket, object name and generation; together the idempotency key.
         owner: unique to this delivery; only this owner may renew, record or release.
-        now: the clock, for the age of the event and the times in the record.
+        now: the clock, for the times in the record. Age ends an upload only by the store's.
 
     Raises:
         LeaseHeldError: another owner's lease is live. Transient: let it propagate.
@@ -188,8 +218,7 @@ async def claim(
     identity = record_id(upload.bucket, upload.name)
     started_at = now()
     draft = Draft(upload, owner, 1, settings.lease_seconds, started_at)
-    age = upload.age_seconds(started_at)
-    if age <= settings.max_event_age_seconds:
+    if upload.age_seconds(started_at) <= settings.max_event_age_seconds:
         try:
             return Claim(store, draft, await store.create(identity, draft.claimed()), now)
         except RecordExistsError:
@@ -198,11 +227,11 @@ async def claim(
     fields: Fields = {}
     for _ in range(_ROUNDS):
         snapshot = await store.read(identity)
-        if reason and snapshot and snapshot.fields.get("status") == fields["status"]:
+        if reason and snapshot and _landed(snapshot, fields):
             # Our giving up landed although its answer was lost.
             raise reason
         if snapshot is not None and _is_ours(snapshot, draft):
-            return Claim(store, draft, snapshot.version, now)
+            return await _taken(Claim(store, draft, snapshot.version, now), snapshot)
         step = Take(attempt=1) if snapshot is None else decide(snapshot, upload.generation)
         if isinstance(step, NothingToDo):
             return step
@@ -211,12 +240,14 @@ async def claim(
                 f"another delivery holds the lease for {step.seconds:.0f} s more",
                 retry_after_seconds=step.seconds,
             )
+        # The event's time is Google's; so is the store's clock, while ours may be hours off.
+        age = upload.age_seconds(snapshot.read_at if snapshot else await store.clock())
         reason = _reason_to_give_up(step, age, settings)
-        draft = Draft(upload, owner, step.attempt, settings.lease_seconds, started_at)
+        draft = replace(draft, attempt=step.attempt, refusals=step.refusals)
         fields = draft.claimed()
         if reason is not None:
             # The attempts that were made are counted, not the one that is not.
-            draft = Draft(upload, owner, max(1, step.attempt - 1), 0.0, started_at)
+            draft = replace(draft, attempt=max(1, step.attempt - 1))
             fields = {**draft.claimed(), **draft.errored(reason, started_at)}
         try:
             if snapshot is None:
@@ -229,6 +260,19 @@ async def claim(
             raise reason
         return Claim(store, draft, version, now)
     raise StoreError(f"the record changed {_ROUNDS} times while it was claimed")
+
+
+async def _taken(taken: Claim, snapshot: Snapshot) -> Claim | NothingToDo:
+    """Take up a claim whose answer was lost, unless a person has written meanwhile."""
+    if not Record.parse(snapshot.fields).written_by_person:
+        return taken
+    await taken.yield_to_person()
+    return NothingToDo("by_person")
+
+
+def _landed(snapshot: Snapshot, fields: Fields) -> bool:
+    """Tell a write of ours that landed although its answer was lost: nobody else's is the same."""
+    return bool(snapshot.fields.get("status") == fields["status"])
 
 
 def _is_ours(snapshot: Snapshot, draft: Draft) -> bool:

@@ -120,6 +120,7 @@ async def describe(
     image: Image,
     *,
     on_text: Callable[[Accumulator], None] = lambda _: None,
+    on_asked: Callable[[bool], None] = lambda _: None,
 ) -> Description:
     """Stream one description to its end.
 
@@ -127,24 +128,32 @@ async def describe(
 
     Args:
         on_text: called after each chunk that brought text; must not block.
+        on_asked: told whether the model may have begun: before each request that it may, after a
+            refusal that it did not.
 
     Raises:
         PermanentError, TransientError: see errors.py.
     """
     async with contextlib.AsyncExitStack() as stack:
-        chunks = await _begin(stack, model, instructions, image)
+        chunks = await _begin(stack, model, instructions, image, on_asked)
         return await _accumulate(chunks, on_text)
 
 
 async def _begin(
-    stack: contextlib.AsyncExitStack, model: Model, instructions: Instructions, image: Image
+    stack: contextlib.AsyncExitStack,
+    model: Model,
+    instructions: Instructions,
+    image: Image,
+    on_asked: Callable[[bool], None],
 ) -> AsyncIterator[Chunk]:
     tries = 0
     while True:
         tries += 1
+        on_asked(True)  # noqa: FBT003
         try:
             return await stack.enter_async_context(model.stream(instructions, image))
         except TransientError as exc:
+            on_asked(exc.model_may_have_begun)
             delay = retry.delay_before_next_try(exc, tries)
             if delay is None:
                 raise

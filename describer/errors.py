@@ -26,6 +26,7 @@ DescriberError
         ├── ModelBusyError              408, 409, 425, 429, 499, 5xx
         ├── ModelAccessError            401, 402, 403, 404, 410: a matter of configuration
         ├── ModelUnreachableError       no connection
+        ├── ModelDisconnectedError      the connection broke after the request was sent
         ├── ModelTimeoutError           silence, or a stream longer than allowed
         └── StreamBrokenError           the stream was cut or made no sense
 """
@@ -139,9 +140,11 @@ class TransientError(DescriberError):
         http_status: what the other side answered, where it answered.
         retry_after_seconds: what the other side asked for, where it did.
         worth_another_try: whether trying again within this delivery makes sense and is free.
+        model_may_have_begun: whether the request may have been paid for, and so is an attempt.
     """
 
     outcome: ClassVar[str] = "retry"
+    model_may_have_begun: ClassVar[bool] = False
     worth_another_try: ClassVar[bool] = False
 
     def __init__(
@@ -221,12 +224,22 @@ class ModelAccessError(ModelError):
 
 
 class ModelUnreachableError(ModelError):
-    """No connection to the model's server, or it broke before an answer came."""
+    """No connection to the model's server."""
+
+
+class ModelDisconnectedError(ModelError):
+    """The connection broke after the request was sent, so nobody knows whether it was served."""
+
+    model_may_have_begun = True
 
 
 class ModelTimeoutError(ModelError):
     """Silence over CHUNK_TIMEOUT_SECONDS, or a stream over STREAM_TIMEOUT_SECONDS."""
 
+    model_may_have_begun = True
+
 
 class StreamBrokenError(ModelError):
     """The stream ended without a finish reason, broke off, or cannot be understood."""
+
+    model_may_have_begun = True

@@ -105,6 +105,22 @@ class FirestoreStore:
 
     async def read(self, record_id: str) -> Snapshot | None:
         """See `Store.read`."""
+        answer = await self._get(record_id)
+        if not answer.HasField("found"):
+            return None
+        found = answer.found
+        fields = {name: _decode(value) for name, value in found.fields.items()}
+        unchanged = answer.read_time.ToNanoseconds() - found.update_time.ToNanoseconds()
+        read_at = answer.read_time.ToDatetime(tzinfo=UTC)
+        return Snapshot(fields, found.update_time, unchanged / 1e9, read_at)
+
+    async def clock(self) -> datetime:
+        """See `Store.clock`: each read tells it, also that of a document that does not exist."""
+        answer = await self._get("clock")
+        moment: datetime = answer.read_time.ToDatetime(tzinfo=UTC)
+        return moment
+
+    async def _get(self, record_id: str) -> Any:
         request = _Get(database=self._database, documents=[f"{self._parent}/{record_id}"])
 
         async def first() -> Any:
@@ -114,13 +130,7 @@ class FirestoreStore:
             raise api.Unknown("an answer without a document")
 
         async with self._slots:
-            answer = await _in_time(CALL_SECONDS, first)
-        if not answer.HasField("found"):
-            return None
-        found = answer.found
-        fields = {name: _decode(value) for name, value in found.fields.items()}
-        unchanged = answer.read_time.ToNanoseconds() - found.update_time.ToNanoseconds()
-        return Snapshot(fields, found.update_time, unchanged / 1e9)
+            return await _in_time(CALL_SECONDS, first)
 
     async def close(self) -> None:
         """Close the channel; the next call opens another."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from describer.errors import ObjectGoneError, RecordExistsError, VersionConflictError
@@ -26,7 +26,7 @@ from describer.stream import Chunk
 class _Document:
     fields: dict[str, Any]
     version: int
-    written_at: float
+    written_at: datetime
 
 
 class MemoryStore:
@@ -36,11 +36,11 @@ class MemoryStore:
         writes: every write that landed, as (record id, fields after it), in order.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         """Start empty.
 
         Args:
-            clock: the store's own clock, in seconds.
+            clock: the store's own clock.
         """
         self._clock = clock
         self._documents: dict[str, _Document] = {}
@@ -60,8 +60,14 @@ class MemoryStore:
         found = self._documents.get(record_id)
         if found is None:
             return None
-        unchanged = self._clock() - found.written_at
-        return Snapshot(copy.deepcopy(found.fields), found.version, unchanged)
+        now = self._clock()
+        unchanged = (now - found.written_at).total_seconds()
+        return Snapshot(copy.deepcopy(found.fields), found.version, unchanged, now)
+
+    async def clock(self) -> datetime:
+        """See `Store.clock`."""
+        await asyncio.sleep(0)
+        return self._clock()
 
     async def update(
         self,

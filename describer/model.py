@@ -27,6 +27,7 @@ from describer.errors import (
     DescriberError,
     ModelAccessError,
     ModelBusyError,
+    ModelDisconnectedError,
     ModelRejectedError,
     ModelTimeoutError,
     ModelUnreachableError,
@@ -299,17 +300,22 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
 
 # The first that fits wins, so the narrower stand first.
 TRANSLATIONS: tuple[tuple[type[Exception], type[DescriberError]], ...] = (
+    (aiohttp.ConnectionTimeoutError, ModelUnreachableError),
     (aiohttp.ServerTimeoutError, ModelTimeoutError),
-    (aiohttp.ClientConnectionError, ModelUnreachableError),
+    (aiohttp.ClientConnectorError, ModelUnreachableError),
+    (aiohttp.ClientConnectionError, ModelDisconnectedError),
     (aiohttp.ClientError, StreamBrokenError),
+    (httpx2.ConnectError, ModelUnreachableError),
+    (httpx2.ConnectTimeout, ModelUnreachableError),
+    (httpx2.PoolTimeout, ModelUnreachableError),
     (openai.APITimeoutError, ModelTimeoutError),
-    (openai.APIConnectionError, ModelUnreachableError),
+    (openai.APIConnectionError, ModelDisconnectedError),
     (openai.APIResponseValidationError, StreamBrokenError),
     (openai.APIError, StreamBrokenError),
     (openai.LengthFinishReasonError, StreamBrokenError),
     (openai.ContentFilterFinishReasonError, BlockedError),
     (openai.OAuthError, ModelAccessError),
-    (openai.WebSocketConnectionClosedError, ModelUnreachableError),
+    (openai.WebSocketConnectionClosedError, ModelDisconnectedError),
     (openai.WebSocketQueueFullError, ModelBusyError),
     (openai.OpenAIError, ModelAccessError),
     (httpx2.TimeoutException, ModelTimeoutError),
@@ -318,7 +324,7 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[DescriberError]], ...] = (
     (httpx2.StreamError, StreamBrokenError),
     (httpx2.InvalidURL, StreamBrokenError),
     (aiohttp.http_exceptions.HttpProcessingError, StreamBrokenError),
-    (OSError, ModelUnreachableError),
+    (OSError, ModelDisconnectedError),
 )
 # What may come out of a request or a response; errors of ours pass.
 LIBRARY_ERRORS = tuple({theirs for theirs, _ in TRANSLATIONS})

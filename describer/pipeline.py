@@ -68,6 +68,8 @@ class Delivery:
     started: float
     upload: Upload | None = None
     attempt: int | None = None
+    refusals: int = 0
+    may_have_begun: bool = False
     waited: float = 0.0
     model: str | None = None
     first_text: float | None = None
@@ -173,13 +175,16 @@ class Pipeline:
         )
         if isinstance(claimed, NothingToDo):
             return claimed.outcome
-        delivery.attempt = claimed.draft.attempt
+        delivery.attempt, delivery.refusals = claimed.draft.attempt, claimed.draft.refusals
         try:
             outcome = await self._work_to_outcome(delivery, claimed, upload)
         except (LeaseLostError, PermanentError):
             raise
         except Exception as exc:
-            await self._release(claimed, exc)
+            # A defect counts, too, so that it does not go on for ever.
+            refused = isinstance(exc, TransientError) and not delivery.may_have_begun
+            delivery.refusals += refused
+            await self._release(claimed, exc, refused=refused)
             raise
         return outcome
 
@@ -193,12 +198,12 @@ class Pipeline:
         await claimed.complete(description)
         return description.outcome
 
-    async def _release(self, claimed: Claim, cause: Exception) -> None:
+    async def _release(self, claimed: Claim, cause: Exception, *, refused: bool) -> None:
         """Free the lease as well as can be; if it cannot, the lease runs out by itself."""
         patience = _RELEASE_SECONDS_AT_SHUTDOWN
         try:
             async with asyncio.timeout(patience):
-                await claimed.release(_cause(cause), timeout_seconds=patience)
+                await claimed.release(_cause(cause), refused=refused, timeout_seconds=patience)
         except (TimeoutError, LeaseLostError, StoreError):
             return
 
@@ -257,8 +262,13 @@ class Pipeline:
                 claimed.draft = claimed.draft.with_first_text(self._now())
             progress.show(text)
 
+        def on_asked(may_have_begun: bool) -> None:  # noqa: FBT001
+            delivery.may_have_begun = may_have_begun
+
         try:
-            return await describe(self._model, instructions, image, on_text=on_text)
+            return await describe(
+                self._model, instructions, image, on_text=on_text, on_asked=on_asked
+            )
         except (ModelAccessError, ModelRejectedError) as exc:
             # A deleted object and a wrong configuration are answered alike.
             if image.uri is not None and await self._images.is_gone(upload):
@@ -279,6 +289,7 @@ class Pipeline:
             "error_status": getattr(error, "http_status", None),
             "owner": delivery.owner,
             "attempt": delivery.attempt,
+            "refusals": delivery.refusals or None,
             "model": delivery.model,
             "waited_for_room_seconds": round(delivery.waited, 3) or None,
             "first_text_seconds": None if first is None else round(first - delivery.started, 3),

@@ -19,6 +19,8 @@ from describer.errors import StoreError
 T = TypeVar("T")
 
 _LAST_WRITE_SECONDS = 2.0
+# After a write that failed, whatever the flush interval: the lease may not last until the next.
+_RETRY_SECONDS = 2.0
 
 
 class Progress:
@@ -78,12 +80,14 @@ class Progress:
         """Write now and then until cancelled; what prevents it ends the work as well."""
         loop = asyncio.get_running_loop()
         wrote_at, patience = loop.time(), self._silence_seconds
+        interval = min(self._flush_seconds, self._silence_seconds)
+        least = interval
         while not self._stopped.is_set():
             await _wait(self._came, wrote_at + patience)
             if self._came.is_set():
-                await asyncio.sleep(wrote_at + self._flush_seconds - loop.time())
+                await asyncio.sleep(wrote_at + least - loop.time())
             self._came.clear()
-            patience = self._silence_seconds
+            patience, least = self._silence_seconds, interval
             text, self._text = self._text, None
             self._writing = True
             try:
@@ -94,7 +98,7 @@ class Progress:
             except StoreError:
                 # Nothing is lost yet: the lease stands a while, and the next write has all text.
                 # It comes soon, since what is left of the lease may be less than half.
-                patience = self._flush_seconds
+                patience = least = min(interval, _RETRY_SECONDS)
                 if text is not None:
                     self.show(text)
             except Exception as exc:

@@ -12,7 +12,7 @@ clients.
     source                  string      `model` or `person`; with `description`
     model, language, promptHash, finishReason    string      what made the text
     usage                   map         promptTokens, completionTokens, totalTokens
-    status                  map         state, outcome, message, attempt, eventId,
+    status                  map         state, outcome, message, attempt, refusals, eventId,
                                         startTime, firstTextTime, updateTime, completeTime
     lease                   map         owner, expireTime; while a delivery is at work
 """
@@ -64,6 +64,7 @@ class Record:
     generation: int
     state: str
     attempt: int
+    refusals: int
     message: str
     written_by_person: bool
     lease_owner: str
@@ -81,6 +82,7 @@ class Record:
             generation=_integer(fields.get("generation")),
             state=str(status.get("state", "")),
             attempt=_integer(status.get("attempt")),
+            refusals=_integer(status.get("refusals")),
             message=str(status.get("message", "")),
             written_by_person=fields.get("source") == "person" and bool(fields.get("description")),
             lease_owner=str(lease.get("owner", "")),
@@ -99,7 +101,9 @@ class Draft:
 
     Attributes:
         owner: unique to this delivery.
+        attempt: the how manieth try in which the model begins, if it does.
         lease_seconds: given anew by each write that keeps the lease.
+        refusals: tries of this attempt that ended before the model began.
     """
 
     upload: Upload
@@ -107,6 +111,7 @@ class Draft:
     attempt: int
     lease_seconds: float
     started_at: datetime
+    refusals: int = 0
     first_text_at: datetime | None = None
     streamed: Fields = field(default_factory=dict)
 
@@ -147,12 +152,17 @@ class Draft:
         """Give the lease renewed, while there is no new text."""
         return self._leased(now)
 
-    def released(self, message: str, now: datetime) -> Fields:
-        """Give PROCESSING without a lease: any delivery may take it at once."""
+    def released(self, message: str, now: datetime, *, refused: bool) -> Fields:
+        """Give PROCESSING without a lease: any delivery may take it at once.
+
+        Args:
+            refused: the model did not begin; the next try is the same attempt again.
+        """
+        ended = replace(self, refusals=self.refusals + 1 if refused else 0)
         return {
             "partialText": REMOVE,
             "lease": REMOVE,
-            "status": self._status(PROCESSING, now) | {"message": message},
+            "status": ended._status(PROCESSING, now) | {"message": message},
         }
 
     def completed(self, description: Description, now: datetime) -> Fields:
@@ -206,6 +216,8 @@ class Draft:
             "startTime": self.started_at,
             "updateTime": now,
         }
+        if self.refusals:
+            status["refusals"] = self.refusals
         if self.first_text_at is not None:
             status["firstTextTime"] = self.first_text_at
         return status

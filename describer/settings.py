@@ -86,7 +86,7 @@ class Settings:
     stream_timeout_seconds: float = 240.0
     chunk_timeout_seconds: float = 45.0
     lease_seconds: float = 60.0
-    max_attempts: int = 10
+    max_attempts: int = 5
     max_event_age_seconds: float = 82_800.0
     log_level: str = "INFO"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -34,11 +35,13 @@ class Snapshot:
         fields: top-level fields by name.
         version: to be given to `update`.
         unchanged_seconds: time between its last write and this read, on the store's own clock.
+        read_at: the time of this read, on that clock.
     """
 
     fields: Mapping[str, Any]
     version: Version
     unchanged_seconds: float
+    read_at: datetime
 
 
 class Store(Protocol):
@@ -54,6 +57,13 @@ class Store(Protocol):
 
     async def read(self, record_id: str) -> Snapshot | None:
         """Read a document, or None if there is none.
+
+        Raises:
+            StoreError: no clear answer within CALL_SECONDS.
+        """
+
+    async def clock(self) -> datetime:
+        """Ask for the store's own time.
 
         Raises:
             StoreError: no clear answer within CALL_SECONDS.

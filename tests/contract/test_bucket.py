@@ -51,8 +51,12 @@ def test_a_packed_object_is_unpacked(bucket: storage.Bucket) -> None:
 
 def test_what_is_called_packed_and_is_not_is_unreadable(bucket: storage.Bucket) -> None:
     """No redelivery will change it."""
-    with pytest.raises(UnreadableImageError, match="Content-Encoding"):
+    with pytest.raises(UnreadableImageError, match="is gzip, and its bytes are not packed"):
         read(bucket, "a.jpg", put(bucket, JPEG, "gzip"))
+    with pytest.raises(UnreadableImageError, match="ends before its end"):
+        read(bucket, "a.jpg", put(bucket, gzip.compress(JPEG)[:-9], "gzip"))
+    with pytest.raises(UnreadableImageError, match="is none, and its bytes are packed"):
+        read(bucket, "a.jpg", put(bucket, gzip.compress(JPEG)))
 
 
 def test_a_missing_object_is_gone(bucket: storage.Bucket) -> None:

@@ -25,7 +25,7 @@ class CountingStore(MemoryStore):
     """Counts its calls."""
 
     def __init__(self) -> None:
-        super().__init__(virtual.seconds)
+        super().__init__(virtual.now)
         self.calls: Counter[str] = Counter()
 
     async def create(self, *args: Any, **kwargs: Any) -> object:

@@ -80,7 +80,7 @@ def deliver(
     settings = settings or Settings(image_input="uri")
 
     async def work() -> tuple[Answer, FirestoreLike]:
-        store = FirestoreLike(virtual.seconds)
+        store = FirestoreLike(virtual.now)
         pipeline = Pipeline(
             settings,
             store,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -94,7 +94,11 @@ class Clocked:
         if found is None:
             return None
         assert 0 <= found.unchanged_seconds < LEASE_SECONDS / 2
-        return Snapshot(found.fields, found.version, self.seconds - self.written_at)
+        return replace(found, unchanged_seconds=self.seconds - self.written_at)
+
+    async def clock(self) -> datetime:
+        """See `Store.clock`."""
+        return await self._store.clock()
 
     def _lost(self) -> bool:
         lost, self.loses_answer = self.loses_answer, False
@@ -289,7 +293,7 @@ class MemoryClaimMachine(ClaimMachine):
     """Over the store in memory."""
 
     def make_store(self) -> Store:
-        return MemoryStore(lambda: 0.0)
+        return MemoryStore(lambda: EPOCH)
 
 
 def empty_firestore() -> FirestoreStore:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from google.auth.exceptions import TransportError
@@ -46,7 +47,7 @@ class Unwell(MemoryStore):
         frozen: tuple[float, float] = (0.0, 0.0),
         loses: Callable[[Fields], bool] = lambda _: False,
     ) -> None:
-        super().__init__(virtual.seconds)
+        super().__init__(virtual.now)
         self._frozen = frozen
         self._loses = loses
 
@@ -165,7 +166,7 @@ def test_a_delivery_that_comes_after_sigterm_takes_no_claim(
     """It would cost an attempt and two writes, in the ten seconds that others need to end."""
 
     async def work() -> MemoryStore:
-        store = MemoryStore(virtual.seconds)
+        store = MemoryStore(virtual.now)
         pipeline = Pipeline(
             SETTINGS,
             store,
@@ -218,3 +219,34 @@ def test_all_that_wait_for_a_token_fail_together() -> None:
         return credentials.asked
 
     assert asyncio.run(work()) == 1
+
+
+def test_a_failed_write_is_tried_again_within_seconds_whatever_the_flush_interval() -> None:
+    """Thirty seconds later, a lease of sixty could be gone, and the text be paid for twice."""
+
+    async def work() -> list[float]:
+        store = Unwell(frozen=(25.0, 55.0))
+        claimed_ = await claimed(store)
+        progress = Progress(claimed_, flush_seconds=30.0, lease_seconds=60.0)
+        gathered = Accumulator()
+
+        async def stream() -> None:
+            for _ in range(60):
+                gathered.add(Chunk("word "))
+                progress.show(gathered)
+                await asyncio.sleep(1.0)
+
+        times: list[float] = []
+        update = store.update
+
+        async def noting(*args: Any, **kwargs: Any) -> Version:
+            times.append(virtual.seconds())
+            return await update(*args, **kwargs)
+
+        store.update = noting  # type: ignore[method-assign]
+        await progress.during(stream())
+        return times
+
+    times = virtual.run(work())
+    # Due at half the lease; each try fails after ten seconds, the next comes two later.
+    assert times[:3] == pytest.approx([30.0, 42.0, 54.0], abs=0.5)

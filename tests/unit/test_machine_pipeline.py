@@ -124,7 +124,7 @@ class World:
 
     def __init__(self) -> None:
         self.loop = VirtualLoop()
-        self.store = MemoryStore(self.loop.time)
+        self.store = MemoryStore(lambda: EPOCH + timedelta(seconds=self.loop.time()))
         self.begun: dict[tuple[str, int], list[Begin]] = {}
         self.scripts: list[str] = []
         self.faults: list[str] = []
@@ -169,6 +169,9 @@ class Link:
         found = await self._world.store.read(record_id)
         await self._alive_or_never()
         return found
+
+    async def clock(self) -> datetime:
+        return await self._world.store.clock()
 
     async def _write(
         self, write: Callable[[], Awaitable[Version]], timeout_seconds: float

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 import aiohttp
+import aiohttp.http_exceptions
 import google.api_core.exceptions
 import google.auth.exceptions
 import httpx2
@@ -20,6 +21,7 @@ from describer.errors import (
     DescriberError,
     ModelAccessError,
     ModelBusyError,
+    ModelDisconnectedError,
     ModelError,
     ModelRejectedError,
     ModelTimeoutError,
@@ -31,7 +33,7 @@ from describer.errors import (
     VersionConflictError,
 )
 from describer.image import Image
-from describer.model import HttpClient, OpenAIModel, translate, vertex_base_url
+from describer.model import LIBRARY_ERRORS, HttpClient, OpenAIModel, translate, vertex_base_url
 from describer.prompt import instructions_for
 from describer.settings import Settings
 from describer.stream import Chunk
@@ -146,9 +148,9 @@ def test_the_servers_words_and_retry_after_are_kept() -> None:
     ("error", "expected"),
     [
         (httpx2.ConnectError("refused"), ModelUnreachableError),
-        (httpx2.ConnectTimeout("slow"), ModelTimeoutError),
+        (httpx2.ConnectTimeout("slow"), ModelUnreachableError),
         (httpx2.ReadTimeout("slow"), ModelTimeoutError),
-        (httpx2.RemoteProtocolError("cut"), ModelUnreachableError),
+        (httpx2.RemoteProtocolError("cut"), ModelDisconnectedError),
     ],
     ids=repr,
 )
@@ -310,19 +312,26 @@ def test_every_permanent_error_has_an_outcome_of_its_own() -> None:
 
 def test_every_error_of_the_faster_transport_is_classified() -> None:
     """What the layers between make of it is not asked: they call a refused connection slow."""
-    for cls in {aiohttp.ClientError} | _descendants(aiohttp.ClientError):
-        if "web" in cls.__module__ or not cls.__module__.startswith("aiohttp"):
+    below = aiohttp.http_exceptions.HttpProcessingError
+    roots = {aiohttp.ClientError, below, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL}
+    for cls in roots.union(*map(_descendants, roots)):
+        if "web" in cls.__module__ or not cls.__module__.startswith(("aiohttp", "httpx2")):
+            continue
+        assert issubclass(cls, LIBRARY_ERRORS)
+        if not issubclass(cls, aiohttp.ClientError):
             continue
         expected: type[DescriberError] = StreamBrokenError
         if issubclass(cls, aiohttp.ClientConnectionError):
+            expected = ModelDisconnectedError
+        if issubclass(cls, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             expected = ModelUnreachableError
-        if issubclass(cls, aiohttp.ServerTimeoutError):
+        elif issubclass(cls, aiohttp.ServerTimeoutError):
             expected = ModelTimeoutError
         first = next(ours for theirs, ours in model.TRANSLATIONS if issubclass(cls, theirs))
         assert first is expected, cls
     slow = httpx2.ConnectTimeout("x")
     slow.__cause__ = aiohttp.ServerDisconnectedError()
-    assert type(translate(slow)) is ModelUnreachableError
+    assert type(translate(slow)) is ModelDisconnectedError
 
 
 @pytest.mark.parametrize(

@@ -8,23 +8,30 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from describer.errors import (
     BlockedError,
+    BucketError,
     ModelAccessError,
     ModelBusyError,
+    ModelDisconnectedError,
     ModelRejectedError,
+    ModelTimeoutError,
+    ModelUnreachableError,
     StreamBrokenError,
+    TokenError,
     Usage,
 )
+from describer.event import Upload
 from describer.image import Images
 from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel, text_script
 from describer.pipeline import Answer, Pipeline
 from describer.record import record_id
+from describer.room import Buffer
 from describer.settings import Settings
 from describer.stream import Chunk
 from local.events import cloud_event
@@ -40,7 +47,7 @@ class Bench:
 
     model: ScriptedModel = field(default_factory=lambda: ScriptedModel([text_script(TEXT)]))
     environ: dict[str, str] = field(default_factory=dict)
-    store: MemoryStore = field(default_factory=lambda: MemoryStore(virtual.seconds))
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(virtual.now))
 
     def __post_init__(self) -> None:
         self.pipeline = self.instance()
@@ -178,8 +185,10 @@ def test_what_may_work_later_comes_again(script: Script) -> None:
         assert b.status["state"] == "PROCESSING"
         assert b.status["message"] == answer.message
         assert not {"lease", "partialText", "description"} & set(b.record)
+        assert b.status.get("refusals", 0) == (script.refusal is not None)
         assert await b.deliver() == Answer(200, "described")
-        assert b.status["attempt"] == 2
+        # Only what the model may have begun, and so may have been paid, counts as an attempt.
+        assert b.status["attempt"] == (2 if script.refusal is None else 1)
         assert "message" not in b.status
 
     bench(scenario, model=ScriptedModel([script, text_script(TEXT)]))
@@ -193,11 +202,97 @@ def test_attempts_run_out() -> None:
         assert [a.status for a in answers] == [503, 503, 503, 200]
         assert answers[-1].outcome == "gave_up"
 
-    script = Script(refusal=ModelAccessError("the model answered 403: no role"))
+    script = Script([Chunk("A c"), StreamBrokenError("cut by a proxy")])
     b = bench(scenario, model=ScriptedModel([script]), environ={"MAX_ATTEMPTS": "3"})
     assert b.status["outcome"] == "gave_up"
     assert b.status["attempt"] == 3
-    assert "no role" in b.status["message"]
+    assert "cut by a proxy" in b.status["message"]
+
+
+def test_refusals_are_no_attempts_and_end_by_age_alone() -> None:
+    """A model that is out of quota for most of a day costs the upload nothing but time."""
+
+    async def scenario(b: Bench) -> None:
+        upload_time = virtual.now()
+        for _ in range(130):
+            answer = await b.deliver(time=upload_time)
+            assert answer.status == 503
+            await asyncio.sleep(600)
+        assert (b.status["attempt"], b.status["refusals"]) == (1, 130)
+        b.model.scripts = [Script([Chunk("A c"), StreamBrokenError("cut")]), refused]
+        assert (await b.deliver(time=upload_time)).status == 503
+        assert "refusals" not in b.status
+        assert (await b.deliver(time=upload_time)).status == 503
+        assert (b.status["attempt"], b.status["refusals"]) == (2, 1)
+        await asyncio.sleep(5000)
+        assert (await b.deliver(time=upload_time)).outcome == "gave_up"
+        assert (b.status["attempt"], b.status["refusals"]) == (1, 1)
+
+    refused = Script(refusal=ModelBusyError("the model answered 429: no quota", http_status=429))
+    b = bench(scenario, model=ScriptedModel([refused]))
+    assert "MAX_EVENT_AGE_SECONDS" in b.status["message"]
+    assert "no quota" in b.status["message"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "counts"),
+    [
+        (ModelBusyError("503", http_status=503, retry_after_seconds=99), False),
+        (ModelAccessError("403", http_status=403), False),
+        (TokenError("no access token"), False),
+        (ModelUnreachableError("no connection"), False),
+        (ModelDisconnectedError("broke before the answer"), True),
+        (ModelTimeoutError("silence before the answer"), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_counts_as_an_attempt(refusal: Exception, counts: bool) -> None:
+    """What may have been paid for; a refusal and what came before the request cannot have been."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).status == 503
+        assert b.status.get("refusals", 0) == (not counts)
+        assert (await b.deliver()).outcome == "described"
+        assert b.status["attempt"] == 1 + counts
+
+    bench(scenario, model=ScriptedModel([Script(refusal=refusal), text_script(TEXT)]))
+
+
+def test_an_image_that_cannot_be_read_for_now_costs_no_attempt() -> None:
+    """The bucket's failures come before the model."""
+
+    class Closed(MemoryBucket):
+        async def read(self, upload: Upload, into: Buffer) -> bool:
+            raise BucketError("403: no role")
+
+    async def scenario(b: Bench) -> None:
+        settings = Settings(image_input="inline")
+        pipeline = Pipeline(settings, b.store, b.model, Images(settings, Closed()), now=virtual.now)
+        for _ in range(9):
+            assert (await b.deliver(pipeline=pipeline)).status == 503
+        assert (b.status["attempt"], b.status["refusals"]) == (1, 9)
+
+    bench(scenario)
+
+
+@pytest.mark.parametrize("hours", [-23, 23])
+def test_age_is_told_by_the_stores_clock(hours: int) -> None:
+    """A clock that is hours ahead ends no upload, and one that is behind keeps none for ever."""
+
+    async def scenario(b: Bench) -> None:
+        def wrong() -> datetime:
+            return virtual.now() + timedelta(hours=hours)
+
+        images = Images(Settings(), MemoryBucket({"a.jpg": b"\xff\xd8\xff"}))
+        pipeline = Pipeline(Settings(), b.store, b.model, images, now=wrong)
+        upload_time = virtual.now()
+        assert (await b.deliver(pipeline=pipeline, time=upload_time)).status == 503
+        assert (await b.deliver(pipeline=pipeline, time=upload_time)).status == 503
+        await asyncio.sleep(24 * 3600)
+        assert (await b.deliver(pipeline=pipeline, time=upload_time)).outcome == "gave_up"
+
+    busy = Script(refusal=ModelAccessError("403", http_status=403))
+    bench(scenario, model=ScriptedModel([busy]))
 
 
 def test_age_runs_out() -> None:
