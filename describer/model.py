@@ -211,10 +211,12 @@ class OpenAIModel:
         try:
             try:
                 return await self._post(body)
-            except openai.AuthenticationError:
+            except openai.AuthenticationError as exc:
                 if self._token is None:
                     raise
-                self._token.refuse()
+                # The one that was sent: the client's own may have been renewed meanwhile.
+                sent = exc.response.request.headers.get("authorization", "")
+                self._token.refuse(sent.removeprefix("Bearer "))
                 return await self._post(body)
         except LIBRARY_ERRORS as exc:
             raise translate(exc) from exc

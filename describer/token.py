@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Protocol
 
 from google.auth.exceptions import GoogleAuthError
@@ -12,6 +13,22 @@ from describer.errors import TokenError
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 REFRESH_TIMEOUT_SECONDS = 15.0
+# The metadata server keeps a token until shortly before it expires, so that a refresh may give
+# the refused one again; to ask for each request would only add to what is wrong.
+SAME_TOKEN_SECONDS = 30.0
+# What fits into a header. The HTTP client's error for anything else quotes it.
+_TOKEN = re.compile(r"[\x21-\x7e]+\Z")
+# From the third on: google-auth does not look whether an answer is a JSON object, whether the
+# token is in it, nor whether its expiry makes a date.
+_REFRESH_ERRORS = (
+    GoogleAuthError,
+    OSError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+)
 
 
 class Credentials(Protocol):
@@ -38,6 +55,7 @@ class AccessToken:
         self._credentials = credentials
         self._refreshing: asyncio.Task[None] | None = None
         self._refused: str | None = None
+        self._unchanged_at: float | None = None
 
     async def __call__(self) -> str:
         """Give a token that is valid for some minutes yet.
@@ -54,12 +72,25 @@ class AccessToken:
             await asyncio.shield(self._refreshing)
         return self._credentials.token or ""
 
-    def refuse(self) -> None:
-        """Take the current token for dead: the server answered 401. The next call refreshes."""
-        self._refused = self._credentials.token
+    def refuse(self, token: str) -> None:
+        """Take a token for dead: it was sent, and the server answered 401.
+
+        The next call refreshes, unless it has been replaced already or was given again lately.
+        """
+        if token == self._credentials.token and token != self._refused:
+            self._refused, self._unchanged_at = token, None
 
     def _usable(self) -> bool:
-        return self._credentials.valid and self._credentials.token != self._refused
+        if not (self._credentials.valid and self._sendable()):
+            return False
+        if self._credentials.token != self._refused:
+            return True
+        now = asyncio.get_running_loop().time()
+        return self._unchanged_at is not None and now - self._unchanged_at < SAME_TOKEN_SECONDS
+
+    def _sendable(self) -> bool:
+        token: object = self._credentials.token
+        return isinstance(token, str) and _TOKEN.match(token) is not None
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
         self._refreshing = None
@@ -72,6 +103,9 @@ class AccessToken:
                 await asyncio.to_thread(self._credentials.refresh, Request())
         except TimeoutError as exc:
             raise TokenError(f"no access token within {REFRESH_TIMEOUT_SECONDS:g} s") from exc
-        except (GoogleAuthError, OSError, TypeError, ValueError, AttributeError) as exc:
-            # The last three: google-auth does not look whether an answer is a JSON object.
+        except _REFRESH_ERRORS as exc:
             raise TokenError(f"no access token: {type(exc).__name__}: {str(exc)[:300]}") from exc
+        if not self._sendable():
+            raise TokenError("no access token: the answer holds none that could be sent")
+        if self._credentials.token == self._refused:
+            self._unchanged_at = asyncio.get_running_loop().time()

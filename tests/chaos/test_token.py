@@ -101,6 +101,9 @@ def together(token: AccessToken, count: int = 80) -> list[str | BaseException]:
         pytest.param((200, b"nonsense"), id="nonsense"),
         pytest.param((200, b"[]"), id="a list"),
         pytest.param((200, b"{}"), id="no token"),
+        pytest.param((200, b'{"access_token": null, "expires_in": 9}'), id="a null token"),
+        pytest.param((200, b'{"access_token": "x", "expires_in": 1e300}'), id="an absurd expiry"),
+        pytest.param((200, b'{"access_token": "x", "expires_in": NaN}'), id="no number"),
     ],
 )
 def test_a_failing_token_server_is_asked_once_and_then_again(

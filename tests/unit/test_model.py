@@ -223,6 +223,36 @@ def test_one_401_renews_the_token_once() -> None:
         ask(answering(401), token=AccessToken(FakeCredentials()))
 
 
+def test_streams_refused_together_share_one_new_token() -> None:
+    """However late the 401 of each comes: the token that it was refused with is renewed once."""
+
+    async def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.headers["authorization"] == "Bearer token-1":
+            number = json.loads(request.content)["messages"][1]["content"][0]["image_url"]["url"]
+            await asyncio.sleep(int(number) * 0.005)
+            return httpx2.Response(401)
+        return httpx2.Response(200, content=GOOD)
+
+    async def work() -> None:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(handler))
+        client = openai.AsyncOpenAI(
+            base_url="https://host.example/v1", api_key=token, max_retries=0, http_client=http
+        )
+        asked = OpenAIModel(client, token)
+
+        async def one(number: int) -> None:
+            image = Image(str(number), "image/jpeg", 1)
+            async with asked.stream(instructions_for("a.jpg", Settings()), image) as chunks:
+                assert [chunk async for chunk in chunks] == [Chunk("A cat", "stop")]
+
+        await asyncio.gather(*(one(number) for number in range(40)))
+
+    credentials = FakeCredentials()
+    token = AccessToken(credentials)
+    asyncio.run(work())
+    assert credentials.refreshes == 2
+
+
 def _descendants(cls: type[BaseException]) -> set[type[BaseException]]:
     found = set(cls.__subclasses__())
     return found.union(*(_descendants(sub) for sub in found)) if found else found

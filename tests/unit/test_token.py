@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 from google.auth.exceptions import RefreshError
@@ -63,3 +64,78 @@ def test_a_slow_token_server_does_not_hold_a_delivery(monkeypatch: pytest.Monkey
         return waited
 
     assert asyncio.run(work()) < 4
+
+
+def test_late_401s_for_an_old_token_do_not_condemn_the_new_one() -> None:
+    """Fifty streams that began with the old token may all be refused after it was renewed."""
+    credentials = FakeCredentials()
+    access = AccessToken(credentials)
+
+    async def work() -> None:
+        old = await access()
+        for _ in range(50):
+            access.refuse(old)
+            assert await access() == "token-2"
+
+    asyncio.run(work())
+    assert credentials.refreshes == 2
+
+
+def test_a_refused_token_that_does_not_change_is_not_asked_for_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The metadata server gives the same token until it expires; each request would ask it."""
+    monkeypatch.setattr(token, "SAME_TOKEN_SECONDS", 0.5)
+    credentials = FakeCredentials()
+    refresh = credentials.refresh
+
+    def unchanged(request: object) -> None:
+        refresh(request)
+        credentials.token = "same" if credentials.refreshes < 4 else "other"
+
+    credentials.refresh = unchanged  # type: ignore[method-assign]
+    access = AccessToken(credentials)
+
+    async def work() -> list[int]:
+        refreshes = []
+        for seconds in (0.0, 0.0, 0.5):
+            await asyncio.sleep(seconds)
+            for _ in range(50):
+                access.refuse(await access())
+            refreshes.append(credentials.refreshes)
+        await asyncio.sleep(0.5)
+        assert await access() == "other"
+        return refreshes
+
+    assert asyncio.run(work()) == [2, 2, 3]
+    assert credentials.refreshes == 4
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        KeyError("access_token"),
+        OverflowError("date value out of range"),
+        *(None, "", 7, "two\nlines", "schl\u00fcssel"),
+    ],
+    ids=repr,
+)
+def test_an_answer_without_a_usable_token_is_a_token_error(found: Any) -> None:
+    """With its cause; and what fits no header is not shown, as it may be half a secret."""
+    credentials = FakeCredentials()
+
+    def refresh(_: object) -> None:
+        if isinstance(found, Exception):
+            raise found
+        credentials.token, credentials.valid = found, True
+
+    credentials.refresh = refresh  # type: ignore[method-assign, assignment]
+
+    async def work() -> None:
+        access = AccessToken(credentials)
+        for _ in range(2):
+            with pytest.raises(TokenError, match="no access token") as caught:
+                await access()
+            assert "lines" not in str(caught.value)
+
+    asyncio.run(work())
