@@ -358,8 +358,10 @@ def error_for(
 
     Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/reference/models/api-errors
     """
+    blocked = any(code in message for code in _BLOCKED_CODES)
     if status is None:
-        return StreamBrokenError(f"the model sent an error: {message}")
+        text = f"the model sent an error: {message}"
+        return BlockedError(text) if blocked else StreamBrokenError(text)
     text = f"the model answered {status}: {message}"
     if status in {408, 409, 425, 429, 499} or status >= 500:
         return ModelBusyError(text, http_status=status, retry_after_seconds=retry_after_seconds)
@@ -367,7 +369,7 @@ def error_for(
         return ModelAccessError(text, http_status=status)
     if _PROVISIONING in message.lower():
         return ModelBusyError(text, http_status=status, retry_after_seconds=60.0)
-    if any(code in message for code in _BLOCKED_CODES):
+    if blocked:
         return BlockedError(text)
     return ModelRejectedError(text)
 

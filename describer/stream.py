@@ -21,6 +21,11 @@ from describer.errors import BlockedError, DescriberError, StreamBrokenError, Us
 # A chunk is some hundred bytes; only a broken or hostile server sends more than this in one line.
 MAX_EVENT_BYTES = 1024 * 1024
 
+_MARK = b"\xef\xbb\xbf"
+_BLANK_START = re.compile(rb"\A(?:\xef\xbb\xbf|[ \t\r\n])+")
+_FIELDS = frozenset({b"data", b"event", b"id", b"retry"})
+_FIELD_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*\Z")
+
 _LENGTH = frozenset({"length", "max_tokens"})
 _STOP = frozenset({"stop", "end_turn", "eos", "eos_token", "stop_sequence"})
 # The native API's words, which gateways in front of Gemini pass through.
@@ -55,6 +60,8 @@ class Chunk:
 class Decoder:
     """Takes a response's body as it comes, and gives the chunks in it.
 
+    The body is an event stream, or one whole JSON object, as from a server that does not stream.
+
     Attributes:
         done: whether `[DONE]` was read; what comes after it is of no interest.
     """
@@ -68,25 +75,53 @@ class Decoder:
         """
         self._error_for = error_for
         self._rest = b""
+        self._begun = False
+        self._whole: list[bytes] | None = None
+        self._size = 0
+        self._name = b""
+        self._data: list[bytes] = []
         self.done = False
 
     def feed(self, piece: bytes) -> Iterator[Chunk]:
         """Take some bytes, wherever they are cut, and give what is complete now.
 
         Raises:
-            StreamBrokenError: not JSON, JSON that is no chunk, or a line longer than
-                MAX_EVENT_BYTES.
+            StreamBrokenError: not JSON, JSON that is no chunk, a line that is no field of an
+                event, or more than MAX_EVENT_BYTES for one event.
             DescriberError: what `error_for` made.
         """
-        return self._chunks(self._lines(piece))
+        if not self._begun:
+            piece = self._beginning(piece)
+        if self._whole is None:
+            return self._chunks(self._lines(piece))
+        self._count(piece)
+        self._whole.append(piece)
+        return iter(())
 
     def end(self) -> Iterator[Chunk]:
-        """Give what the last line holds where the body ends without a line end; see `feed`."""
+        """Give what is left where the body ends without a line end; see `feed`."""
+        if self._whole is not None:
+            yield read_chunk(b"".join(self._whole), self._error_for, whole=True)
+            return
         lines, self._rest = self._rest.splitlines(), b""
-        return self._chunks(lines)
+        yield from self._chunks([*lines, b""])
+
+    def _beginning(self, piece: bytes) -> bytes:
+        """Give the body's first bytes after mark and blanks, or none until they have come."""
+        seen = _BLANK_START.sub(b"", self._rest + piece)
+        self._rest = b""
+        if _MARK.startswith(seen):
+            self._rest = seen
+            return b""
+        self._begun = True
+        if seen.startswith((b"{", b"[")):
+            self._whole = []
+        return seen
 
     def _lines(self, piece: bytes) -> list[bytes]:
         r"""Cut at \n, \r\n or \r, and keep back what may go on."""
+        if not self._begun:
+            return []
         lines = (self._rest + piece).splitlines(keepends=True)
         # A line that ends in \r may have its \n still to come.
         self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
@@ -96,21 +131,92 @@ class Decoder:
 
     def _chunks(self, lines: list[bytes]) -> Iterator[Chunk]:
         for line in lines:
-            if self.done or not line.startswith(b"data:"):
-                continue
-            content = line[5:].strip()
-            if content == b"[DONE]":
-                self.done = True
-            elif content:
-                yield read_chunk(content, self._error_for)
+            if self.done:
+                return
+            if not line.strip():
+                yield from self._event(ended=True)
+                if self._name == b"error":
+                    raise self._error_for(None, "an error event")
+                self._name = b""
+            elif self._is_data(line):
+                # Some servers leave out the blank line, so what is whole is taken at once; JSON
+                # that goes on in a second line is not whole in its first.
+                if len(self._data) == 1:
+                    yield from self._event(ended=False)
+
+    def _is_data(self, line: bytes) -> bool:
+        """Keep the line if it is data; refuse it if text might be lost with it."""
+        name, _, value = line.rstrip(b"\r\n").partition(b":")
+        value = value.strip()
+        if name == b"data":
+            if not value:
+                return False
+            self._count(value)
+            self._data.append(value)
+            return True
+        if name == b"event":
+            self._name = value
+        elif name and name not in _FIELDS and (b"{" in value or not _FIELD_NAME.match(name)):
+            # The standard ignores unknown fields; no chunk is in one without a brace.
+            raise StreamBrokenError(f"no event stream but {line[:80]!r}")
+        return False
+
+    def _event(self, *, ended: bool) -> Iterator[Chunk]:
+        """Give the chunk whose data has come; if the event may go on, only if it is whole."""
+        if not self._data:
+            return
+        content = b"\n".join(self._data)
+        if content == b"[DONE]":
+            self.done = True
+            return
+        if self._name == b"error":
+            if ended:
+                raise _sent_error(content, self._error_for)
+            return
+        try:
+            event = _json(content)
+        except ValueError as exc:
+            if not ended:
+                return
+            raise StreamBrokenError(f"broken JSON in the stream: {content[:80]!r}") from exc
+        self._data.clear()
+        self._size = 0
+        yield _chunk(event, content, self._error_for, whole=False)
+
+    def _count(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > MAX_EVENT_BYTES:
+            raise StreamBrokenError(f"an event of over {MAX_EVENT_BYTES} bytes in the stream")
 
 
-def read_chunk(content: bytes, error_for: Callable[[int | None, str], DescriberError]) -> Chunk:
-    """Decode one event's JSON; see `Decoder.feed`."""
+def read_chunk(
+    content: bytes,
+    error_for: Callable[[int | None, str], DescriberError],
+    *,
+    whole: bool = False,
+) -> Chunk:
+    """Decode one event's JSON, or a whole completion; see `Decoder.feed`."""
     try:
-        event = json.loads(content.decode(errors="surrogatepass"))
-    except (ValueError, RecursionError) as exc:
+        event = _json(content)
+    except ValueError as exc:
         raise StreamBrokenError(f"broken JSON in the stream: {content[:80]!r}") from exc
+    return _chunk(event, content, error_for, whole=whole)
+
+
+def _json(content: bytes) -> object:
+    try:
+        return json.loads(content.decode(errors="surrogatepass"))
+    except RecursionError as exc:
+        raise StreamBrokenError(f"broken JSON in the stream: {content[:80]!r}") from exc
+
+
+def _chunk(
+    event: object,
+    content: bytes,
+    error_for: Callable[[int | None, str], DescriberError],
+    *,
+    whole: bool,
+) -> Chunk:
     if isinstance(event, list) and len(event) == 1:
         event = event[0]
     if not isinstance(event, dict):
@@ -120,16 +226,59 @@ def read_chunk(content: bytes, error_for: Callable[[int | None, str], DescriberE
     feedback = event.get("promptFeedback") or event.get("prompt_feedback")
     if feedback:
         raise BlockedError(f"the safety filter refused the request: {str(feedback)[:200]}")
+    if whole and not event.get("choices"):
+        raise StreamBrokenError(f"no event stream and no completion but {content[:80]!r}")
     choice = _first(event.get("choices"))
-    delta = choice.get("delta")
     text, refusal = "", None
-    if isinstance(delta, dict):
-        text, refusal = delta.get("content") or "", delta.get("refusal")
-    if not isinstance(text, str):
-        raise StreamBrokenError(f"the delta's content is {type(text).__name__}, not text")
+    if delta := _delta(choice, whole=whole or event.get("object") == "chat.completion"):
+        text, refusal = _text(delta.get("content")), delta.get("refusal")
     if refusal:
         raise BlockedError(f"the model refused: {str(refusal)[:200]}")
     return Chunk(text, _finish_reason(choice), _usage(event.get("usage")))
+
+
+def _delta(choice: Mapping[str, Any], *, whole: bool) -> Mapping[str, Any]:
+    """Take the part with the text, which has another name in a completion that is whole.
+
+    A stream's last chunk may repeat all text under that name.
+    """
+    names = ("message", "delta") if whole else ("delta",)
+    found = (choice.get(name) for name in names)
+    return next((part for part in found if isinstance(part, dict)), {})
+
+
+def _text(content: object) -> str:
+    """Give a delta's content, which some servers send as a list of parts."""
+    if isinstance(content, str):
+        return content
+    if not content:
+        return ""
+    texts = [_part(part) for part in content] if isinstance(content, list) else [None]
+    if None in texts:
+        raise StreamBrokenError(f"the delta's content is {type(content).__name__}, not text")
+    return "".join(text for text in texts if text)
+
+
+def _part(part: object) -> str | None:
+    if not isinstance(part, dict):
+        return None
+    if part.get("refusal"):
+        raise BlockedError(f"the model refused: {str(part['refusal'])[:200]}")
+    text = "" if part.get("type") in {"thinking", "reasoning"} else part.get("text")
+    return text if isinstance(text, str) else None
+
+
+def _sent_error(
+    content: bytes, error_for: Callable[[int | None, str], DescriberError]
+) -> DescriberError:
+    """Make the error that an `event: error` tells, whatever its data is."""
+    try:
+        error = _json(content)
+    except ValueError:
+        error = content[:500].decode(errors="replace")
+    if isinstance(error, dict):
+        error = error.get("error") or error
+    return error_for(*read_error(error))
 
 
 def read_error(error: object) -> tuple[int | None, str]:
@@ -141,6 +290,9 @@ def read_error(error: object) -> tuple[int | None, str]:
     words = [str(error[key]) for key in ("status", "type", "message") if error.get(key)]
     if number is None and code:
         words.insert(0, str(code))
+    inner = error.get("innererror")
+    if isinstance(inner, Mapping) and inner.get("code"):
+        words.insert(0, str(inner["code"]))
     return number, ": ".join(words)[:500]
 
 

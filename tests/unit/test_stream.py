@@ -30,6 +30,7 @@ def event(content: Any) -> bytes:
 
 
 LINES = st.sampled_from(["", ": keep-alive", "event: x", "words", "words\u2028é \u0085 words"])
+INNER = "ResponsibleAIPolicyViolation"
 ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
 
 
@@ -101,6 +102,22 @@ def test_reads_the_shape_that_vertex_sends() -> None:
         ({"usage": {"prompt_tokens": "3", "total_tokens": 10**400}}, Chunk()),
         ({"usage": []}, Chunk()),
         ([{"choices": [{"delta": {"content": "x"}}]}], Chunk("x")),
+        (
+            {
+                "choices": [
+                    {
+                        "delta": {
+                            "content": [
+                                {"type": "thinking", "thinking": []},
+                                {"type": "text", "text": "x"},
+                                {"text": "y"},
+                            ]
+                        }
+                    }
+                ]
+            },
+            Chunk("xy"),
+        ),
     ],
     ids=lambda value: json.dumps(value)[:70] if not isinstance(value, Chunk) else "",
 )
@@ -118,7 +135,10 @@ def test_copes_with_what_is_missing(content: Any, expected: Chunk) -> None:
         (b"data: \xff\xfe\n\n", StreamBrokenError),
         (b"data: 3\n\n", StreamBrokenError),
         (b"data: []\n\n", StreamBrokenError),
+        (b"data: {\n" + b"data: \n" * 2 + b"data: x\n\n", StreamBrokenError),
         (event({"choices": [{"delta": {"content": ["x"]}}]}), StreamBrokenError),
+        (event({"choices": [{"delta": {"content": [{"type": "image"}]}}]}), StreamBrokenError),
+        (event({"choices": [{"delta": {"content": [{"refusal": "no"}]}}]}), BlockedError),
         (event({"choices": [{"finish_reason": "tool_calls"}]}), StreamBrokenError),
         (event({"choices": [{"delta": {"refusal": "I will not"}}]}), BlockedError),
         (event({"promptFeedback": {"blockReason": "SAFETY"}}), BlockedError),
@@ -127,6 +147,22 @@ def test_copes_with_what_is_missing(content: Any, expected: Chunk) -> None:
         (event({"error": {"code": 400, "message": "m"}}), ModelRejectedError),
         (event({"error": {"code": "oops", "message": "m"}}), StreamBrokenError),
         (event({"error": "text"}), StreamBrokenError),
+        (event({"error": {"code": "content_filter", "message": "m"}}), BlockedError),
+        (event({"error": {"code": None, "type": "content_filter"}}), BlockedError),
+        (event({"error": {"code": 400, "innererror": {"code": INNER}}}), BlockedError),
+        (event({"error": {"code": "x", "innererror": {"code": INNER}}}), BlockedError),
+        (b"event: error\ndata: overloaded\n\n", StreamBrokenError),
+        (b"event: error\ndata: {\ndata: }\n\n", StreamBrokenError),
+        (b"event: error\n\n", StreamBrokenError),
+        (b'data: {"message": "m"}\nevent: error\n\n', StreamBrokenError),
+        (b'event: error\ndata: {"code": 429, "message": "m"}\n\n', ModelBusyError),
+        (b'event: error\ndata: {"error": {"code": 400}}', ModelRejectedError),
+        (b'{"error": {"code": 429, "message": "m"}}', ModelBusyError),
+        (b'[{"error": {"code": 400, "message": "m"}}]', ModelRejectedError),
+        (b'{"error": {"code": "content_filter"}}', BlockedError),
+        (b'{"detail": "m"}', StreamBrokenError),
+        (b'{"choices": [{"message": {"content": "cu', StreamBrokenError),
+        (b'{"choices": [{"delta": {}}]}\n{"choices": []}\n', StreamBrokenError),
     ],
     ids=lambda value: repr(value)[:60],
 )
@@ -137,6 +173,90 @@ def test_says_what_broke(body: bytes, expected: type[DescriberError]) -> None:
     assert type(caught.value) is expected
 
 
-def test_bytes_that_are_no_event_stream_give_no_chunk() -> None:
-    """An HTML page with status 200 ends as a stream without a finish reason."""
-    assert chunks(b"<html>\n<body>Sign in</body>\n</html>") == []
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"<html>",
+        b"Sign in",
+        b"\xef\xbb\xbfdata: {}",
+        b" data: {}",
+        b"data : {}",
+        b'Data: {"choices": []}',
+        b'{"choices": []}',
+        b"\x00",
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("before", [b"", event({})], ids=["first", "later"])
+def test_a_line_that_is_no_field_is_never_skipped(before: bytes, line: bytes) -> None:
+    """Text may have been in it. What came is told."""
+    if not before and line.strip(b" \xef\xbb\xbf").startswith((b"data: ", b"{")):
+        # Mark and blanks at the body's start are no part of it; a brace begins a whole answer.
+        return
+    with pytest.raises(StreamBrokenError, match="no event stream but") as caught:
+        chunks(before + line + b"\n\n" + event({}))
+    assert repr(line)[2:-1] in str(caught.value)
+
+
+@pytest.mark.parametrize("line", [b"x-id: 3", b"retry", b"data", b"id: {", b":{", b"  "], ids=repr)
+def test_other_fields_are_ignored_as_the_standard_says(line: bytes) -> None:
+    """None of them can hold a chunk."""
+    said = event({"choices": [{"delta": {"content": "A"}}]})
+    assert chunks(said + line + b"\n" + said) == [Chunk("A")] * 2
+
+
+@given(st.data())
+def test_the_byte_order_mark_is_no_part_of_the_body(data: st.DataObject) -> None:
+    """Else the first chunk is lost, and the rest would pass for the whole."""
+    body = b"\xef\xbb\xbf" + data.draw(st.sampled_from([b"", b"\n", b"\r\n \xef\xbb\xbf"]))
+    body += event({"choices": [{"delta": {"content": "A"}}]})
+    cut = data.draw(st.integers(0, len(body)))
+    assert chunks(body[:cut], body[cut:]) == [Chunk("A")]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=repr)
+@pytest.mark.parametrize("after", [b"", b"\n", b"\n\n"], ids=["cut off", "ended", "and blank"])
+def test_data_over_several_lines_is_joined(end: bytes, after: bytes) -> None:
+    """As the standard says; and the blank line that some leave out is not needed otherwise."""
+    content = {"choices": [{"delta": {"content": "A"}, "finish_reason": "stop"}]}
+    body = b"data: " + json.dumps(content, indent=1).replace("\n", "\ndata: ").encode() + after
+    assert chunks(body.replace(b"\n", end)) == [Chunk("A", "stop")]
+    lines = b"".join(event({"choices": [{"delta": {"content": c}}]})[:-1] for c in "AB")
+    assert chunks(lines + b"data: [DONE]\n<html>\n") == [Chunk("A"), Chunk("B")]
+
+
+def test_all_lines_of_an_event_together_are_bounded() -> None:
+    """As one line is, and a body that is one JSON."""
+    for first, more in ((b"data: {\n", b"data: 1\n" * 8192), (b"{", b" " * 65536)):
+        with pytest.raises(StreamBrokenError, match="over 1048576 bytes"):
+            chunks(first, *[more] * (MAX_EVENT_BYTES // 8192 + 2))
+
+
+@given(st.data())
+def test_a_whole_completion_is_taken(data: st.DataObject) -> None:
+    """A server that does not stream has been paid, too."""
+    content = data.draw(st.sampled_from(["A cat", [{"type": "text", "text": "A cat"}]]))
+    answer = {
+        "object": "chat.completion",
+        "choices": [{"message": {"content": content}, "finish_reason": "length"}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+    }
+    whole = (
+        data.draw(st.sampled_from([b"", b"\n ", b"\xef\xbb\xbf"]))
+        + json.dumps(
+            data.draw(st.sampled_from([answer, [answer]])),
+            indent=data.draw(st.sampled_from([None, 1])),
+        ).encode()
+    )
+    cut = data.draw(st.integers(0, len(whole)))
+    expected = [Chunk("A cat", "length", Usage(1, 2, 3))]
+    assert chunks(whole[:cut], whole[cut:]) == expected
+    assert chunks(event(answer)) == expected
+
+
+def test_a_last_chunk_that_repeats_all_text_says_it_once() -> None:
+    """Only a completion that calls itself whole is asked for its message."""
+    choice = {"message": {"content": "A cat"}, "finish_reason": "stop"}
+    assert chunks(event({"choices": [choice], "object": "chat.completion.chunk"})) == [
+        Chunk("", "stop")
+    ]
