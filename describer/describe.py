@@ -1,17 +1,22 @@
-"""Chunks become a `Description`. Only a finish reason proves that a text is whole."""
+"""Chunks become a `Description`. Only a finish reason proves that a text is whole.
+
+Servers send it with every chunk, or before the last text, so that it ends nothing by itself: the
+end of the body does, `[DONE]`, or a silence after it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from describer import retry
 from describer.errors import (
     BlockedError,
-    DescriberError,
     EmptyDescriptionError,
+    ModelTimeoutError,
     StreamBrokenError,
     TransientError,
     Usage,
@@ -23,8 +28,11 @@ from describer.stream import Chunk
 
 # Over any sensible limit, and at four bytes each a quarter of what a Firestore document holds.
 MAX_TEXT_CHARACTERS = 65_536
-# Once the finish reason is there, usage follows at once or not at all.
-AFTER_FINISH_SECONDS = 2.0
+# After a finish reason that is to be believed, usage follows soon or not at all.
+QUIET_SECONDS = 5.0
+# All of C0 and C1 but tab and newline, and DEL.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LINE_ENDS = re.compile(r"\r\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,33 +55,70 @@ class Description:
 
 
 class Accumulator:
-    """Collects chunks. `text` may be asked for at any time; `finish` once, at the end."""
+    """Collects chunks. `text` may be asked for at any time; `finish` once, at the end.
+
+    Attributes:
+        finish_reason: the last one, but once the filter has spoken it stays with that.
+        full: no more text fits the record, which counts as the limit of the text's length.
+        resting: after a finish reason came no more text, so that silence would be the end.
+    """
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._size = 0
+        self._has_text = False
+        self._began_without_reason = False
+        self._contradicted = False
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
+        self.full = False
+        self.resting = False
 
     def add(self, chunk: Chunk) -> None:
-        """Take one chunk.
-
-        Raises:
-            StreamBrokenError: more text than any output limit allows.
-        """
+        """Take one chunk."""
         if chunk.text:
-            self._parts.append(chunk.text)
-            self._size += len(chunk.text)
-            if self._size > MAX_TEXT_CHARACTERS:
-                raise StreamBrokenError(f"over {MAX_TEXT_CHARACTERS} characters and no end")
-        self.finish_reason = self.finish_reason or chunk.finish_reason
+            self._add_text(chunk.text, ended=chunk.finish_reason is not None)
+        if chunk.finish_reason and self.finish_reason != "content_filter":
+            self.finish_reason = chunk.finish_reason
+        if chunk.finish_reason:
+            self.resting = self._has_text or self.finish_reason == "content_filter"
         self.usage = chunk.usage or self.usage
+
+    def _add_text(self, text: str, *, ended: bool) -> None:
+        text = text[: MAX_TEXT_CHARACTERS + 1 - self._size]
+        self._parts.append(text)
+        self._size += len(text)
+        if not text.isspace():
+            self._has_text = True
+            self._began_without_reason |= not ended and self.finish_reason is None
+            self._contradicted |= self.finish_reason is not None
+            self.resting = False
+        if self._size > MAX_TEXT_CHARACTERS:
+            self.full = True
+            if self.finish_reason != "content_filter":
+                self.finish_reason = "length"
+
+    @property
+    def maybe_ended(self) -> bool:
+        """Whether a finish reason has come and nothing yet speaks against it."""
+        return self.resting and not self._contradicted
+
+    @property
+    def ended(self) -> bool:
+        """Whether the finish reason is to be believed: not every chunk of the stream has one."""
+        return self.maybe_ended and (
+            self._began_without_reason or self.finish_reason == "content_filter"
+        )
 
     @property
     def text(self) -> str:
-        """The text so far, valid Unicode even where a delta ends between two surrogates."""
+        """The text so far: valid Unicode even where a delta ends between two surrogates.
+
+        Of control characters only newline and tab are left; every line end is a newline.
+        """
         self._parts = ["".join(self._parts)]
-        return _joined_surrogates(self._parts[0]).strip()
+        text = _joined_surrogates(self._parts[0][:MAX_TEXT_CHARACTERS])
+        return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text)).strip()
 
     def finish(self) -> Description:
         """Judge what has come, after the last chunk.
@@ -164,15 +209,26 @@ async def _accumulate(
     chunks: AsyncIterator[Chunk], on_text: Callable[[Accumulator], None]
 ) -> Description:
     gathered = Accumulator()
-    async for chunk in chunks:
-        gathered.add(chunk)
-        if chunk.text:
-            on_text(gathered)
-        if gathered.finish_reason:
-            break
-    # What fails from here on cannot make the text less whole.
-    with contextlib.suppress(TimeoutError, DescriberError):
-        async with asyncio.timeout(AFTER_FINISH_SECONDS):
-            async for chunk in chunks:
-                gathered.add(chunk)
+    try:
+        while (chunk := await _next(chunks, gathered)) is not None:
+            gathered.add(chunk)
+            if gathered.full:
+                break
+            # What the filter has refused is not to be seen, and what was seen is removed soon.
+            if chunk.text and gathered.finish_reason != "content_filter":
+                on_text(gathered)
+    except ModelTimeoutError:
+        if not gathered.resting:
+            raise
     return gathered.finish()
+
+
+async def _next(chunks: AsyncIterator[Chunk], gathered: Accumulator) -> Chunk | None:
+    """Give the next chunk, or None at the end: the body's, or a silence after the text's."""
+    if not gathered.ended:
+        return await anext(chunks, None)
+    try:
+        async with asyncio.timeout(QUIET_SECONDS):
+            return await anext(chunks, None)
+    except TimeoutError:
+        return None

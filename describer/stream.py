@@ -138,11 +138,10 @@ class Decoder:
                 if self._name == b"error":
                     raise self._error_for(None, "an error event")
                 self._name = b""
-            elif self._is_data(line):
+            elif self._is_data(line) and len(self._data) == 1:
                 # Some servers leave out the blank line, so what is whole is taken at once; JSON
                 # that goes on in a second line is not whole in its first.
-                if len(self._data) == 1:
-                    yield from self._event(ended=False)
+                yield from self._event(ended=False)
 
     def _is_data(self, line: bytes) -> bool:
         """Keep the line if it is data; refuse it if text might be lost with it."""

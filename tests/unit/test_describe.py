@@ -1,17 +1,25 @@
 """Chunks become a description, and only a finish reason proves that it is whole."""
 
 import asyncio
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from describer.describe import MAX_TEXT_CHARACTERS, Accumulator, Description, describe
+from describer.describe import (
+    MAX_TEXT_CHARACTERS,
+    QUIET_SECONDS,
+    Accumulator,
+    Description,
+    describe,
+)
 from describer.errors import (
     BlockedError,
     DescriberError,
     EmptyDescriptionError,
     ModelBusyError,
+    ModelTimeoutError,
     ModelUnreachableError,
     PermanentError,
     StreamBrokenError,
@@ -42,7 +50,17 @@ def play(*scripts: Script) -> tuple[Description | DescriberError, ScriptedModel,
     return virtual.run(work())
 
 
-@given(st.text(), st.data())
+def shown(text: str) -> str:
+    """Give what is left of a text without control characters, which come one by one here."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
+    return "".join(kept).strip()
+
+
+CONTROLS = "\0\t\n\r\x1b\x7f\x85\x9fa "
+
+
+@given(st.text() | st.text(CONTROLS), st.data())
 def test_any_split_of_a_text_gives_that_text(text: str, data: st.DataObject) -> None:
     """Even between the two halves of a surrogate pair, as JSON escapes may be split."""
     units = text.encode("utf-16-le", "surrogatepass")
@@ -56,8 +74,8 @@ def test_any_split_of_a_text_gives_that_text(text: str, data: st.DataObject) -> 
         gathered.text.encode()
         halves = halves[size:]
     gathered.add(Chunk(finish_reason="stop"))
-    if text.strip():
-        assert gathered.finish().text == text.strip()
+    if expected := shown(text):
+        assert gathered.finish().text == expected
     else:
         with pytest.raises(EmptyDescriptionError):
             gathered.finish()
@@ -97,20 +115,104 @@ def test_usage_may_come_on_any_chunk() -> None:
     assert result == Description("ab", "stop", last)
 
 
-@pytest.mark.parametrize("after", [StreamBrokenError("cut"), 3600.0], ids=["cut", "silence"])
-def test_what_fails_after_the_finish_reason_loses_nothing(after: Exception | float) -> None:
-    """The text is whole; only usage might have followed."""
-    result, _, seconds = play(Script([Chunk("A cat", "stop"), after]))
+STOP = Chunk("", "stop")
+SILENCE: list[Chunk | float | Exception] = [45.0, ModelTimeoutError("silence")]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [Chunk("A "), Chunk("cat", "stop"), 4.9, Chunk(" sleeps."), 9.0, Chunk("", "stop")],
+        [Chunk("A ", "stop"), 9.0, Chunk("cat", "stop"), 9.0, Chunk(" sleeps.", "stop")],
+        [Chunk("A ", "stop"), Chunk("cat", "stop"), Chunk(" sleeps.", "stop"), *SILENCE],
+        [Chunk("A "), Chunk("cat", "stop"), 3.0, Chunk(" sleeps.")],
+        [Chunk("A "), STOP, 3.0, Chunk("cat"), 9.0, Chunk(" sleeps."), Chunk("", "stop"), *SILENCE],
+        [STOP, 40.0, Chunk("A "), 9.0, Chunk("cat sleeps.")],
+        [Chunk("A "), Chunk("", "length"), 4.0, Chunk("cat sleeps.", "stop")],
+    ],
+    ids=range(7),
+)
+def test_text_after_a_finish_reason_belongs_to_the_text(
+    steps: list[Chunk | float | Exception],
+) -> None:
+    """Servers send it with each chunk, or before the last text, or first of all."""
+    result, _, _ = play(Script(steps))
+    assert result == Description("A cat sleeps.", "stop", None)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([Chunk("A "), Chunk("cat", "stop"), 1.0, StreamBrokenError("cut")], StreamBrokenError),
+        ([Chunk("A cat", "stop"), 9.0, StreamBrokenError("cut")], StreamBrokenError),
+        ([Chunk("A "), STOP, Chunk("cat"), *SILENCE], ModelTimeoutError),
+        ([STOP, *SILENCE], ModelTimeoutError),
+        ([STOP, Chunk(" "), *SILENCE], ModelTimeoutError),
+        ([Chunk("A "), Chunk("", "content_filter"), Chunk("cat", "stop")], BlockedError),
+        ([Chunk("", "content_filter"), 3600.0], BlockedError),
+    ],
+    ids=range(7),
+)
+def test_what_is_no_end_of_a_text(
+    steps: list[Chunk | float | Exception], expected: type[DescriberError]
+) -> None:
+    """A connection that breaks, silence in the midst of it, the filter's word."""
+    result, _, _ = play(Script(steps))
+    assert type(result) is expected
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds"),
+    [
+        ([Chunk("A "), Chunk("cat", "stop"), 3600.0], QUIET_SECONDS),
+        ([Chunk("A "), Chunk("cat", "stop"), Chunk("\n"), 3600.0], QUIET_SECONDS),
+        ([Chunk("A cat", "stop"), *SILENCE], 45.0),
+    ],
+    ids=["soon", "a line end after it", "the only chunk, as with a server that ends each"],
+)
+def test_silence_after_a_finish_reason_ends_the_text(
+    steps: list[Chunk | float | Exception], seconds: float
+) -> None:
+    """Where the body has no end. The chunk time-out is the client's, which ends the silence."""
+    result, _, took = play(Script(steps))
     assert result == Description("A cat", "stop", None)
-    assert seconds < 5
+    assert took == seconds
 
 
-def test_a_text_without_end_is_broken_off() -> None:
-    """Memory and the record's size are bounded, and the model is hung up on."""
-    endless = Script([Chunk("x" * 1000)] * (MAX_TEXT_CHARACTERS // 1000 + 2))
+def test_what_the_filter_refused_is_not_shown() -> None:
+    """Not even as partial text."""
+    seen: list[str] = []
+    script = Script([Chunk("A"), Chunk(" cat", "content_filter"), Chunk(" sleeps", "stop")])
+
+    async def work() -> None:
+        with pytest.raises(BlockedError):
+            await describe(
+                ScriptedModel([script]),
+                INSTRUCTIONS,
+                IMAGE,
+                on_text=lambda text: seen.append(text.text),
+            )
+
+    virtual.run(work())
+    assert seen == ["A"]
+
+
+@pytest.mark.parametrize("size", [1, 999, 70_000, 10**6])
+def test_a_text_too_long_for_the_record_is_truncated(size: int) -> None:
+    """It is paid for once. Memory and the record's size are bounded; the model is hung up on."""
+    endless = Script([Chunk("x" * size)] * (MAX_TEXT_CHARACTERS // size + 2))
     result, model, _ = play(endless)
-    assert isinstance(result, StreamBrokenError)
+    assert result == Description("x" * MAX_TEXT_CHARACTERS, "length", None)
+    assert result.outcome == "truncated"
     assert model.hung_up == 1
+    longest = Script([Chunk("x" * MAX_TEXT_CHARACTERS), Chunk("", "stop")])
+    assert play(longest)[0] == Description("x" * MAX_TEXT_CHARACTERS, "stop", None)
+
+
+def test_a_text_of_control_characters_is_empty() -> None:
+    """Nothing of it could be shown."""
+    result, _, _ = play(Script([Chunk("\0\x1b\r\n"), Chunk("", "stop")]))
+    assert type(result) is EmptyDescriptionError
 
 
 def test_a_refusal_that_cost_nothing_is_tried_once_more() -> None:

@@ -14,6 +14,7 @@ from describer.describe import Accumulator, Description
 from describer.errors import DescriberError, PermanentError, TransientError
 from describer.model import error_for, error_for_response
 from describer.stream import Decoder, read_chunk
+from tests.unit.test_describe import shown
 from tests.unit.test_fuzz_event import any_json, any_text
 
 # Every key that the decoder looks at.
@@ -22,6 +23,7 @@ KEYS = st.sampled_from(
         *("choices", "delta", "content", "index", "finish_reason", "finishReason", "refusal"),
         *("error", "code", "message", "status", "type", "promptFeedback", "prompt_feedback"),
         *("usage", "prompt_tokens", "completion_tokens", "total_tokens", "role"),
+        *("object", "message", "text", "innererror"),
     ]
 )
 WORDS = st.sampled_from(["stop", "length", "SAFETY", "MAX_TOKENS", "other", "503", "429", "200"])
@@ -70,6 +72,15 @@ def test_any_json_in_the_stream(events: list[Any], done: bool, data: st.DataObje
     check(gather([body[a:b] for a, b in itertools.pairwise(ends)]))
 
 
+@given(near_protocol, st.binary(max_size=3), st.integers(0, 30))
+@limits(deadline=None)
+def test_any_json_as_the_whole_body(content: Any, after: bytes, cut: int) -> None:
+    """Also cut off, or followed by something."""
+    body = json.dumps(content).encode() + after
+    check(gather([body[:cut], body[cut:]]))
+    check(gather([body[:-cut]]))
+
+
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"data:", b"\n", b"\r", b"{", b"["])))
 @limits(deadline=None)
 def test_any_bytes_in_the_stream(pieces: list[bytes]) -> None:
@@ -80,12 +91,12 @@ def test_any_bytes_in_the_stream(pieces: list[bytes]) -> None:
 @given(st.lists(any_text, max_size=6), st.sampled_from(["stop", "length"]))
 @limits(deadline=None)
 def test_text_survives_as_it_was_sent(deltas: list[str], reason: str) -> None:
-    """Whatever the model says, cut anywhere, is what is recorded."""
+    """Whatever the model says, cut anywhere, is recorded; control characters are not."""
     events: list[Any] = [{"choices": [{"delta": {"content": delta}}]} for delta in deltas]
     events.append({"choices": [{"delta": {}, "finish_reason": reason}]})
     result = gather([b"data: %b\n\n" % json.dumps(event).encode() for event in events])
-    sent = "".join(deltas).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
-    if sent:
+    sent = "".join(deltas).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if sent := shown(sent):
         assert isinstance(result, Description)
         assert result.text == sent
     else:

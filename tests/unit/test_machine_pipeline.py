@@ -40,6 +40,7 @@ from describer.errors import (
     RecordExistsError,
     StoreError,
     StreamBrokenError,
+    Usage,
     VersionConflictError,
 )
 from describer.event import FINALIZED
@@ -62,14 +63,23 @@ GRACE_SECONDS = 10.0
 SKEW_SECONDS = 30.0
 WORDS = tuple(f"word{place} " for place in range(8))
 
-SCRIPTS: dict[str, tuple[float | Exception | None, ...]] = {
-    # None is a chunk of text, a number a pause; a text that is not ended by an error ends well.
+STOP = Chunk("", "stop")
+ALSO = Chunk("also", "stop")
+SCRIPTS: dict[str, tuple[float | Exception | Chunk | None, ...]] = {
+    # None is a chunk of text, ALSO one with a finish reason, STOP one without text, a number a
+    # pause; a text that is not ended by an error ends well.
     "good": (0.3, None, 0.3, None, 0.3, None),
     "slow": (20.0, None, 40.0, None, 40.0, None, 40.0, None),
     "at once": (),
     "cut": (0.3, None, 1.5, None, StreamBrokenError("cut")),
     "silent": (0.3, None, 45.0, ModelTimeoutError("silence")),
     "endless": (30.0, None) * 9,
+    "ends each chunk": (ALSO, 3.0, ALSO, 9.0, ALSO, 1.5, ALSO),
+    "ends first": (STOP, 9.0, None, 3.0, None),
+    "ends before the last": (0.3, None, STOP, 3.0, None),
+    "usage late": (0.3, None, STOP, 4.0, Chunk(usage=Usage(1, 2, 3))),
+    "usage never": (0.3, None, STOP, 300.0),
+    "cut after the end": (0.3, None, STOP, 1.5, StreamBrokenError("cut")),
     "blocked": (0.3, None, BlockedError("no", finish_reason="content_filter")),
 }
 REFUSALS = {
@@ -243,17 +253,24 @@ class LedgerModel:
             assert broke, f"{key} is paid for again while or after an attempt that did not break"
         number = sum(map(len, world.begun.values()))
         steps = SCRIPTS[name]
-        pieces = [f"text {number} of {key[0]} {key[1]}: ", *WORDS[: steps.count(None)]]
+        # What ends each chunk, or ends before any text, does so with the first piece, too.
+        first = steps[0] if steps else None
+        texts = [step for step in steps if step is None or step is ALSO]
+        pieces = [f"text {number} of {key[0]} {key[1]}: ", *WORDS[: len(texts)]]
         paid.append(Begin(delivery, "".join(pieces).strip()))
 
         async def chunks() -> AsyncIterator[Chunk]:
             left = list(pieces)
-            yield Chunk(left.pop(0))
+            if first is STOP:
+                yield STOP
+            yield Chunk(left.pop(0), "stop" if first is ALSO else None)
             for step in steps:
                 if isinstance(step, Exception):
                     raise step
-                if step is None:
-                    yield Chunk(left.pop(0))
+                if step is None or step is ALSO:
+                    yield Chunk(left.pop(0), None if step is None else "stop")
+                elif isinstance(step, Chunk):
+                    yield step
                 else:
                     await asyncio.sleep(step)
             yield Chunk("", finish_reason="stop")
