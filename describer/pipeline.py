@@ -44,6 +44,8 @@ from describer.store import Store
 
 # Of the ten seconds that the platform leaves between SIGTERM and the end.
 _RELEASE_SECONDS_AT_SHUTDOWN = 4.0
+# The rest is for a text that has ended but for its usage: it is paid for, so it is written.
+_USAGE_SECONDS_AT_SHUTDOWN = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Delivery:
     waited: float = 0.0
     model: str | None = None
     first_text: float | None = None
+    gathered: Accumulator | None = None
     usage: Usage | None = None
     error: Exception | None = None
 
@@ -95,13 +98,21 @@ class Pipeline:
         self._images = images
         self._now = now
         self._log = Log(settings.log_level, settings.google_cloud_project)
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._under_way: dict[asyncio.Task[Any], Delivery] = {}
         self._shutting_down = False
 
     def shut_down(self) -> None:
         """Stop all work, so that leases are released within the grace time. Does not wait."""
         self._shutting_down = True
-        for task in self._under_way:
+        for task, delivery in self._under_way.items():
+            if delivery.gathered is not None and delivery.gathered.maybe_ended:
+                task.get_loop().call_later(_USAGE_SECONDS_AT_SHUTDOWN, self._stop, task)
+            else:
+                task.cancel()
+
+    def _stop(self, task: asyncio.Task[Any]) -> None:
+        # What is not under way any more is being written.
+        if task in self._under_way:
             task.cancel()
 
     async def close(self) -> None:
@@ -215,16 +226,18 @@ class Pipeline:
             claimed, flush_seconds=settings.flush_seconds, lease_seconds=settings.lease_seconds
         )
         task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._under_way.add(task)
+        self._under_way[task] = delivery
         try:
             return await progress.during(self._describe(delivery, claimed, upload, progress))
         except asyncio.CancelledError:
             if self._shutting_down:
                 task.uncancel()
+                if delivery.gathered is not None and delivery.gathered.ended:
+                    return delivery.gathered.finish()
             self._check_shutdown()
             raise
         finally:
-            self._under_way.discard(task)
+            del self._under_way[task]
 
     def _check_shutdown(self) -> None:
         if self._shutting_down:
@@ -244,6 +257,8 @@ class Pipeline:
                     image = await self._images.load(upload, share)
                     return await self._describe_image(delivery, claimed, image, progress)
             except TimeoutError as exc:
+                if delivery.gathered is not None and delivery.gathered.ended:
+                    return delivery.gathered.finish()
                 raise ModelTimeoutError(
                     f"not done within STREAM_TIMEOUT_SECONDS of {limit:g}"
                 ) from exc
@@ -257,6 +272,7 @@ class Pipeline:
         claimed.draft = claimed.draft.with_image(image, instructions)
 
         def on_text(text: Accumulator) -> None:
+            delivery.gathered = text
             if delivery.first_text is None:
                 delivery.first_text = time.monotonic()
                 claimed.draft = claimed.draft.with_first_text(self._now())

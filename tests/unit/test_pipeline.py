@@ -460,6 +460,60 @@ def test_a_record_deleted_meanwhile_is_written_by_the_next_delivery() -> None:
     bench(scenario, model=ScriptedModel([text_script(TEXT, chunk_seconds=3)]))
 
 
+@pytest.mark.parametrize(
+    ("after", "outcome", "seconds", "usage"),
+    [
+        ([Chunk("", "stop"), 2.5, Chunk(usage=Usage(1, 2, 3))], "described", 1.0, True),
+        ([Chunk("", "length"), 60.0], "truncated", 3.0, False),
+        ([Chunk("", "content_filter"), 60.0], "blocked", 3.0, False),
+        ([Chunk("", "stop"), 2.5, Chunk(" It sleeps."), 60.0], "retry", 3.0, False),
+        ([Chunk("", "stop"), 0.5, Chunk(" It sleeps."), 60.0], "retry", 0.0, False),
+    ],
+    ids=["usage follows", "nothing follows", "blocked", "text follows", "text came"],
+)
+def test_a_text_that_had_ended_at_the_shutdown_is_written(
+    after: list[Chunk | float | Exception], outcome: str, seconds: float, usage: bool
+) -> None:
+    """It is whole and paid for. Its usage is given a moment; a text that goes on is given up."""
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(1.5)
+        b.pipeline.shut_down()
+        began = virtual.seconds()
+        answer = await working
+        assert answer.outcome == outcome
+        assert virtual.seconds() - began == pytest.approx(seconds)
+        assert answer.status == (503 if outcome == "retry" else 200)
+
+    b = bench(scenario, model=ScriptedModel([Script([Chunk(TEXT), *after])]))
+    assert b.record.get("description") == (TEXT if outcome in {"described", "truncated"} else None)
+    assert not {"lease", "partialText"} & set(b.record)
+    assert ("usage" in b.record) is usage
+
+
+def test_a_server_that_ends_each_chunk_is_not_believed_at_the_shutdown() -> None:
+    """Its first chunk says that the text has ended."""
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(1)
+        b.pipeline.shut_down()
+        assert (await working).outcome == "retry"
+
+    bench(scenario, model=ScriptedModel([Script([Chunk("A c", "stop"), 9.0, Chunk("at", "stop")])]))
+
+
+def test_a_text_that_has_ended_is_written_when_the_streams_time_is_over() -> None:
+    """Only its usage was waited for."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == "described"
+
+    script = Script([Chunk("A c"), 237.0, Chunk("at", "stop"), 60.0])
+    assert bench(scenario, model=ScriptedModel([script])).record["description"] == "A cat"
+
+
 def test_a_shutdown_releases_at_once() -> None:
     """Inside the grace time, with 503, so that another instance takes it without waiting."""
 
