@@ -160,6 +160,12 @@ def _relations(settings: Settings) -> list[tuple[set[str], str]]:
         f"a flush every {settings.flush_seconds:g} s renews a lease of {lease:g} s too late; "
         f"expected FLUSH_SECONDS of at most {lease / 2:g}",
     )
+    rule(
+        settings.max_event_age_seconds > lease,
+        "MAX_EVENT_AGE_SECONDS LEASE_SECONDS",
+        f"an image whose worker died is free again after a lease of {lease:g} s, and would be "
+        f"given up then; expected MAX_EVENT_AGE_SECONDS over {lease:g}",
+    )
     if settings.on_vertex:
         models = [settings.model, *(p.model for p in settings.profiles if p.model)]
         for model in models:
@@ -327,7 +333,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CHUNK_TIMEOUT_SECONDS", "seconds from 0.5 to 600", _seconds(0.5, 600)),
     Variable("LEASE_SECONDS", "seconds from 1 to 900", _seconds(1, 900)),
     Variable("MAX_ATTEMPTS", "a whole number from 1 to 1000", _whole(1, 1000)),
-    # Eventarc keeps an event for 24 h; the last redelivery must still find the time to record.
-    Variable("MAX_EVENT_AGE_SECONDS", "seconds from 1 to 86400", _seconds(1, 86_400)),
+    # Eventarc keeps an event for 24 h, with up to 600 s between two deliveries: there must be one
+    # after this age that still finds the time to record.
+    Variable("MAX_EVENT_AGE_SECONDS", "seconds from 1 to 85200", _seconds(1, 85_200)),
     Variable("LOG_LEVEL", ", ".join(_LOG_LEVELS), _one_of(*_LOG_LEVELS)),
 )

@@ -374,6 +374,11 @@ variable "max_event_age_seconds" {
     condition     = var.max_event_age_seconds >= 60 && var.max_event_age_seconds <= 85200
     error_message = "max_event_age_seconds is ${var.max_event_age_seconds}: expected seconds from 60 to 85200, twice the longest pause before the 24 hours of redelivery end."
   }
+
+  validation {
+    condition     = var.max_event_age_seconds > var.lease_seconds
+    error_message = "max_event_age_seconds is ${var.max_event_age_seconds}, lease_seconds ${var.lease_seconds}: an image whose worker died would be given up as soon as it is free again."
+  }
 }
 
 variable "log_level" {

@@ -86,6 +86,8 @@ def test_all_faults_are_reported_together() -> None:
         ({"LEASE_SECONDS": "45"}, "LEASE_SECONDS of at least 54"),
         ({"STREAM_TIMEOUT_SECONDS": "30"}, "STREAM_TIMEOUT_SECONDS >= CHUNK"),
         ({"FLUSH_SECONDS": "31"}, "FLUSH_SECONDS of at most 30"),
+        ({"MAX_EVENT_AGE_SECONDS": "60"}, "MAX_EVENT_AGE_SECONDS over 60"),
+        ({"MAX_EVENT_AGE_SECONDS": "85201"}, "seconds from 1 to 85200"),
         ({"MODEL": "gemini-2.5-flash"}, "retired"),
         ({"PROFILES": '[{"pattern":"*","model":"google/gemini-2.0-flash-001"}]'}, "retired"),
         ({"PROFILES": "[1]"}, "item 0 is int"),
