@@ -50,6 +50,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "silence": (bool,),
     "endless": (bool,),
     "done": (bool,),
+    "whole": (bool,),
     "end": (bool,),
 }
 
@@ -156,6 +157,11 @@ def silence() -> Step:
 def endless() -> Step:
     """Send chunks until the client gives up."""
     return {"endless": True}
+
+
+def whole() -> Step:
+    """Answer with one JSON, as a server that does not stream; before anything else is sent."""
+    return {"whole": True}
 
 
 def done() -> Step:

@@ -12,7 +12,7 @@ from local.asked import RefusedError
 from local.faults import Step
 from local.http1 import Reply
 
-_ENDING = frozenset({"status", "finish", "drop", "silence", "endless", "done", "end"})
+_ENDING = frozenset({"status", "finish", "drop", "silence", "endless", "whole", "done", "end"})
 
 
 @dataclass
@@ -129,6 +129,9 @@ class Speech:
         for piece in itertools.cycle(self._pieces):
             await self._piece(piece)
             await self._reply.pause(self._pacing.pace)
+
+    async def _do_whole(self, _: Step) -> None:
+        await self.whole()
 
     async def _do_done(self, step: Step) -> None:
         await self._reply.write(b"data: [DONE]\n\n")

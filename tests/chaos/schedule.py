@@ -43,6 +43,7 @@ def _broken(name: str, *steps: Step) -> ModelFault:
     return ModelFault(name, steps, paid=True)
 
 
+_STOP = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
 _ERROR_INSIDE = {"error": {"code": 503, "message": "Overloaded.", "status": "UNAVAILABLE"}}
 MODEL_FAULTS: tuple[ModelFault, ...] = (
     ModelFault("400", (faults.status(400),), final="rejected"),
@@ -62,6 +63,12 @@ MODEL_FAULTS: tuple[ModelFault, ...] = (
     _broken("error inside, in a list", faults.chunks(2), faults.event([_ERROR_INSIDE])),
     _broken("no finish reason", faults.chunks(), faults.end()),
     _broken("done without finish reason", faults.chunks(2), faults.done()),
+    # Odd, but nothing is missing: the first answer is taken, and no second one paid for.
+    ModelFault("finish reason first", (faults.chunk(_STOP), faults.delay(2.2))),
+    ModelFault("finish reason early", (faults.chunks(3), faults.chunk(_STOP), faults.delay(2.2))),
+    ModelFault("no end", (faults.chunks(), faults.chunk(_STOP), faults.silence())),
+    ModelFault("one JSON", (faults.whole(),)),
+    ModelFault("byte order mark", (faults.raw(b"\xef\xbb\xbf"),)),
 )
 
 

@@ -184,6 +184,17 @@ async def test_streams_without_end_until_the_client_hangs_up() -> None:
     assert standin.log[0].chunks >= 200
 
 
+async def test_answers_with_one_json_although_a_stream_was_asked_for() -> None:
+    """As servers do that do not know the parameter; the log has its text."""
+    async with running() as (standin, url):
+        standin.rules.append(standin_rule([faults.whole()]))
+        chunks, _ = await ask(url)
+    assert chunks == []
+    (entry,) = standin.log
+    assert entry.outcome == "completed"
+    assert entry.text
+
+
 async def test_logs_what_would_have_been_paid_for() -> None:
     """An entry holds image digest, prompt, model, and exactly the text that was sent."""
     async with running() as (standin, url):
