@@ -120,6 +120,7 @@ class Claim:
         self._version = version
         self._now = now
         self._id = record_id(draft.upload.bucket, draft.upload.name)
+        self._yielded: LeaseLostError | None = None
         self.draft = draft
 
     async def partial(self, text: str) -> None:
@@ -149,40 +150,42 @@ class Claim:
         """Write the outcome of a permanent error. The claim is spent."""
         await self._write(self.draft.errored(error, self._now()), LAST_CALL_SECONDS)
 
-    async def _write(self, fields: Fields, timeout_seconds: float = CALL_SECONDS) -> None:
+    async def yield_to_person(self) -> None:
+        """End the work on a record that someone described by hand. The claim is spent."""
+        await self._write(self.draft.yielded_to_person(self._now()))
+
+    async def _write(self, wanted: Fields, timeout_seconds: float = CALL_SECONDS) -> None:
         """Write under the version of the write before, so that a lost lease cannot overwrite.
 
         On a conflict the record is read: the conflict may be our own write whose answer was
-        lost, or somebody's edit of a field that is not ours, or both. Nothing is written under a
-        version before what it says was looked at.
+        lost, or somebody's edit of a field that is not ours, or the one and then the other.
+        Nothing is written under a version before it was looked at what that says.
         """
-        person = False
+        if self._yielded:
+            raise self._yielded
+        fields, person = wanted, False
         for _ in range(_ROUNDS):
             try:
                 self._version = await self._store.update(
                     self._id, fields, version=self._version, timeout_seconds=timeout_seconds
                 )
+                break
             except VersionConflictError:
                 snapshot = await self._store.read(self._id)
-                landed = snapshot is not None and _landed(snapshot, fields)
-                if landed and fields.get("lease") is REMOVE:
-                    # The claim is spent; who wrote since then did so over our last word.
-                    break
-                self._version, yields = self._if_still_ours(snapshot)
-                if yields:
-                    person, fields = True, self.draft.yielded_to_person(self._now())
-                elif landed:
-                    break
-            else:
+            landed = snapshot is not None and _landed(snapshot, fields)
+            if landed and fields["lease"] is REMOVE:
+                # The claim is spent: whatever was written since is not ours to judge.
                 break
+            self._version, person = self._if_still_ours(snapshot)
+            if landed and not person:
+                break
+            fields = self.draft.yielded_to_person(self._now()) if person else wanted
         else:
             raise StoreError(f"the record changed {_ROUNDS} times while it was written")
         if person:
-            raise LeaseLostError("a person has written the description", superseded=True)
-
-    async def yield_to_person(self) -> None:
-        """End the work on a record that someone described by hand meanwhile. The claim is spent."""
-        await self._write(self.draft.yielded_to_person(self._now()))
+            # Kept: the last write may come after a partial one that was told this to no effect.
+            self._yielded = LeaseLostError("a person has written the description", superseded=True)
+            raise self._yielded
 
     def _if_still_ours(self, snapshot: Snapshot | None) -> tuple[Version, bool]:
         """Give the version to write on, and whether a person's text stands there now."""
@@ -212,6 +215,7 @@ async def claim(
 
     Raises:
         LeaseHeldError: another owner's lease is live. Transient: let it propagate.
+        LeaseLostError: the claim landed, and the record was written by others at once.
         GaveUpError: attempts or age ran out; it is recorded already.
         StoreError: the store gave no clear answer.
     """
@@ -271,8 +275,13 @@ async def _taken(taken: Claim, snapshot: Snapshot) -> Claim | NothingToDo:
 
 
 def _landed(snapshot: Snapshot, fields: Fields) -> bool:
-    """Tell a write of ours that landed although its answer was lost: nobody else's is the same."""
-    return bool(snapshot.fields.get("status") == fields["status"])
+    """Tell a write of ours that landed although its answer was lost.
+
+    Status and lease are in each write and no two writes' are equal; people edit other fields.
+    """
+    lease = None if fields["lease"] is REMOVE else fields["lease"]
+    found = snapshot.fields
+    return bool(found.get("status") == fields["status"]) and found.get("lease") == lease
 
 
 def _is_ours(snapshot: Snapshot, draft: Draft) -> bool:

@@ -193,7 +193,10 @@ class Link:
         version = await write()
         await self._alive_or_never()
         if fault == "answer lost, tried again":
-            # As the client's own retry does, which meets the precondition of its first try.
+            # As the client's own retry does, which meets the precondition of its first try. What
+            # happens in between, a person's edit say, must not be overwritten.
+            await asyncio.sleep(1.5)
+            await self._alive_or_never()
             version = await write()
         if fault == "answer lost":
             raise StoreError("injected: written, but not told")
@@ -306,7 +309,7 @@ class PipelineMachine(RuleBasedStateMachine):
         self.raised: list[BaseException] = []
         self.judged = 0
         self.last: dict[str, Mapping[str, Any]] = {}
-        self.owners: dict[tuple[str, int, int], str] = {}
+        self.owners: dict[tuple[str, int, int, int], str] = {}
         self.by_hand: set[str] = set()
         self.erased: set[str] = set()
         self.instances: list[Instance] = []
@@ -479,7 +482,8 @@ class PipelineMachine(RuleBasedStateMachine):
         assert ("lease" in fields) <= (status["state"] == "PROCESSING")
         assert ("partialText" in fields) <= ("lease" in fields)
         if "lease" in fields:
-            key = (identity, generation, attempt)
+            # A try that was refused leaves the attempt to the next delivery.
+            key = (identity, generation, attempt, status.get("refusals", 0))
             owner = fields["lease"]["owner"]
             assert self.owners.setdefault(key, owner) == owner, "two owners of one attempt"
         if before is None:
@@ -488,7 +492,9 @@ class PipelineMachine(RuleBasedStateMachine):
         if identity in self.by_hand:
             assert fields.get("source") == "person", "a person's text was overwritten"
         if generation == before["generation"]:
-            assert attempt >= before["status"]["attempt"], "an older attempt wrote"
+            # Giving up counts the attempts that were made, not the one that was still refused.
+            undone = status.get("outcome") == "gave_up" and bool(status.get("refusals"))
+            assert attempt >= before["status"]["attempt"] - undone, "an older attempt wrote"
             finished = before["status"]["state"] != "PROCESSING"
             assert not finished or fields.get("source") == "person", "an outcome was overwritten"
 

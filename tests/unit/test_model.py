@@ -241,7 +241,7 @@ def test_streams_refused_together_share_one_new_token() -> None:
         asked = OpenAIModel(client, token)
 
         async def one(number: int) -> None:
-            image = Image(str(number), "image/jpeg", 1)
+            image = Image("image/jpeg", 1, uri=str(number))
             async with asked.stream(instructions_for("a.jpg", Settings()), image) as chunks:
                 assert [chunk async for chunk in chunks] == [Chunk("A cat", "stop")]
 
