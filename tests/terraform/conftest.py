@@ -26,6 +26,14 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
+def all_resources(module: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give a module's resources and those of the modules below it."""
+    found: list[dict[str, Any]] = [*module.get("resources", ())]
+    for child in module.get("child_modules", ()):
+        found += all_resources(child)
+    return found
+
+
 @dataclass(frozen=True)
 class Plan:
     """One plan, as `terraform show -json` gives it.
@@ -40,12 +48,19 @@ class Plan:
 
     def resources(self, kind: str = "") -> list[dict[str, Any]]:
         """Give the managed resources of one type, or all, with what is known of their values."""
-        found = self.content["planned_values"]["root_module"]["resources"]
         return [
             resource
-            for resource in found
+            for resource in all_resources(self.content["planned_values"]["root_module"])
             if resource["mode"] == "managed" and (not kind or resource["type"] == kind)
         ]
+
+    def changes(self) -> dict[str, str]:
+        """Give what is to be done, such as `update` or `delete create`, by address."""
+        return {
+            change["address"]: " ".join(change["change"]["actions"])
+            for change in self.content["resource_changes"]
+            if change["change"]["actions"] not in (["no-op"], ["read"])
+        }
 
     def output(self, name: str) -> Any:
         """Give the value of an output that is known before apply."""
@@ -63,7 +78,7 @@ class Workspace:
     """A copy of what Terraform needs, initialised, so that nothing is left in the tree.
 
     Attributes:
-        folder: the copy of `terraform/`.
+        folder: the copy of `terraform/`, or another folder beside it.
         offline: whether the providers are stand-ins, which plan without credentials.
     """
 
@@ -130,14 +145,27 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         subprocess.run([mirror / "use-mirror", configuration], check=True, capture_output=True)
         environ["TF_CLI_CONFIG_FILE"] = str(configuration)
     made = Workspace(copy / "terraform", environ, offline=mirror is not None)
-    begun = made.run("init", "-backend=false", "-input=false", "-no-color", check=False)
+    initialise(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def module(workspace: Workspace) -> Workspace:
+    """The module itself, without the providers that the folder above it adds."""
+    made = Workspace(workspace.folder / "module", workspace.environ, workspace.offline)
+    initialise(made)
+    return made
+
+
+def initialise(workspace: Workspace) -> None:
+    """Fetch providers and modules, or say why that cannot be done."""
+    begun = workspace.run("init", "-backend=false", "-input=false", "-no-color", check=False)
     if begun.returncode != 0:
-        if mirror is not None:
-            pytest.fail(f"terraform init failed with the mirror {mirror}:\n{begun.stderr}")
+        if workspace.offline:
+            pytest.fail(f"terraform init failed with the mirror:\n{begun.stderr}")
         missing(
             f"no registry of Terraform providers is reachable, and {_MIRROR_VARIABLE} is not set"
         )
-    return made
 
 
 def _mirror() -> Path | None:

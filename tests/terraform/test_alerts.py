@@ -18,7 +18,7 @@ def _outcomes(branch: type[Exception]) -> Iterator[str]:
 
 
 def _listed(name: str) -> set[str]:
-    text = (ROOT / "terraform" / "alerts.tf").read_text()
+    text = (ROOT / "terraform" / "module" / "alerts.tf").read_text()
     found = re.search(rf"^  {name}\s+= \[(.*)\]$", text, re.MULTILINE)
     assert found is not None
     return set(re.findall(r'"(\w+)"', found[1]))

@@ -22,12 +22,10 @@ from tests.terraform.conftest import PROJECT, ROOT, Plan, Workspace
 
 SAMPLE = ROOT / "local" / "samples" / "cat.webp"
 FRESH = (f"-var=google_cloud_project={PROJECT}",)
-# The archive alone, under another name so that no other plan overwrites it.
-ARCHIVE = (*FRESH, "-target=data.archive_file.source")
 
 
 def _archive(workspace: Workspace, name: str) -> Path:
-    return workspace.folder / ".terraform" / f"{name}-source.zip"
+    return workspace.folder / ".terraform" / f"{PROJECT}-{name}-source.zip"
 
 
 def _digest(plan: Plan) -> str:
@@ -70,7 +68,7 @@ def test_other_files_do_not_deploy_anew(workspace: Workspace, changed: Path) -> 
     """Docs, tests and secrets lying about are not deployed and change nothing."""
     for name in ("README.md", ".env", "describer/notes.txt", "tests.py"):
         (changed / name).write_text("not part of the program", encoding="utf-8")
-    littered = workspace.plan(*ARCHIVE, "-var=name=littered")
+    littered = workspace.plan(*FRESH, "-var=name=littered")
     assert _digest(littered) == _digest(workspace.plan(*FRESH))
 
 
@@ -79,7 +77,7 @@ def test_changed_program_deploys_anew(workspace: Workspace, changed: Path) -> No
     original = _digest(workspace.plan(*FRESH))
     with (changed / "describer" / "__init__.py").open("a", encoding="utf-8") as module:
         module.write("# changed\n")
-    altered = workspace.plan(*ARCHIVE, "-var=name=altered")
+    altered = workspace.plan(*FRESH, "-var=name=altered")
     assert _digest(altered) != original
 
 

@@ -9,7 +9,7 @@ from describer.record import record_id
 from describer.settings import Settings
 from tests.terraform.conftest import ROOT, Plan, Workspace
 
-EXAMPLES = sorted(path.name for path in (ROOT / "terraform" / "examples").iterdir())
+EXAMPLES = sorted(path.name for path in (ROOT / "terraform" / "examples").glob("*.tfvars"))
 
 
 def _plan(workspace: Workspace, example: str) -> Plan:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.terraform.conftest import ROOT, Workspace
 
-FOLDER = ROOT / "terraform"
+FOLDER = ROOT / "terraform" / "module"
 SUITES = sorted(path.name for path in (FOLDER / "tests").glob("*.tftest.hcl"))
 
 
@@ -22,9 +22,9 @@ def test_module_is_valid(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_suite_passes(workspace: Workspace, suite: str) -> None:
+def test_suite_passes(module: Workspace, suite: str) -> None:
     """Terraform's own tests pass, with mock providers."""
-    done = workspace.run("test", "-no-color", f"-filter=tests/{suite}", check=False)
+    done = module.run("test", "-no-color", f"-filter=tests/{suite}", check=False)
     assert done.returncode == 0, (
         "\n".join(line for line in done.stdout.splitlines() if not line.endswith("... pass"))
         + done.stderr
@@ -89,15 +89,15 @@ def test_no_validation_hides_a_misspelt_attribute() -> None:
     ],
 )
 def test_misspelt_attribute_is_refused(
-    workspace: Workspace, name: str, right: str, wrong: str, command: tuple[str, ...]
+    module: Workspace, name: str, right: str, wrong: str, command: tuple[str, ...]
 ) -> None:
     """A typo fails the tests instead of passing quietly."""
-    path = workspace.folder / name
+    path = module.folder / name
     text = path.read_text()
     assert right in text
     try:
         path.write_text(text.replace(right, wrong, 1))
-        refused = workspace.run(*command, "-no-color", check=False)
+        refused = module.run(*command, "-no-color", check=False)
     finally:
         path.write_text(text)
     assert refused.returncode != 0
@@ -107,5 +107,5 @@ def test_misspelt_attribute_is_refused(
 def test_tree_is_left_clean(workspace: Workspace) -> None:
     """Nothing that Terraform makes lies in the tree, where it might be committed."""
     assert not workspace.folder.is_relative_to(ROOT)
-    assert not list(FOLDER.rglob(".terraform*"))
-    assert not list(FOLDER.rglob("*.tfstate*"))
+    assert not list(FOLDER.parent.rglob(".terraform*"))
+    assert not list(FOLDER.parent.rglob("*.tfstate*"))

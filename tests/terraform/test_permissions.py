@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.terraform.conftest import PROJECT, Workspace, missing, reset_state
+from tests.terraform.conftest import PROJECT, Workspace, all_resources, missing, reset_state
 
 # (member, role, on what, under which condition)
 Grant = tuple[str, str, str, str]
@@ -65,6 +65,7 @@ class Life:
 
     def values(self, address: str) -> dict[str, Any]:
         """Give the values of one resource."""
+        address = f"module.describer.{address}"
         (found,) = (resource for resource in self.resources if resource["address"] == address)
         values: dict[str, Any] = found["values"]
         return values
@@ -81,7 +82,7 @@ def _live(workspace: Workspace, *, to_the_end: bool, **variables: Any) -> Life:
     try:
         workspace.run("apply", "-auto-approve", *usual)
         shown = json.loads(workspace.run("show", "-json").stdout)
-        resources = shown["values"]["root_module"]["resources"]
+        resources = all_resources(shown["values"]["root_module"])
         if not to_the_end:
             return Life(resources)
         second_plan = workspace.run("plan", "-detailed-exitcode", *usual, check=False)

@@ -62,7 +62,7 @@ class Client:
 
 
 def _render(readers: str, folder: Path) -> Path:
-    template = ROOT / "terraform" / "firestore.rules.tftpl"
+    template = ROOT / "terraform" / "module" / "firestore.rules.tftpl"
     variables = json.dumps({"collection": COLLECTION, "readers": readers})
     # In an empty folder, where the console needs no provider.
     done = subprocess.run(

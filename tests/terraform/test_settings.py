@@ -45,7 +45,7 @@ ALL_ARGUMENTS = [f"-var={name}={value}" for name, value in EVERYTHING.items()]
 
 
 def _terraform_variables(file: str) -> set[str]:
-    text = (ROOT / "terraform" / file).read_text()
+    text = (ROOT / "terraform" / "module" / file).read_text()
     return {name.upper() for name in re.findall(r'^variable "(\w+)"', text, re.MULTILINE)}
 
 
@@ -133,6 +133,6 @@ def test_limits_in_terraform_are_within_the_function_s(name: str, value: str) ->
         "STREAM_TIMEOUT_SECONDS": "480",
         "FLUSH_SECONDS": "1",
     }
-    text = (ROOT / "terraform" / "variables-settings.tf").read_text()
+    text = (ROOT / "terraform" / "module" / "variables-settings.tf").read_text()
     assert re.search(rf"var\.{name} [<>]= {value}\b", text), "not Terraform's limit any more"
     Settings.from_env(fitting | {name.upper(): value})

@@ -258,7 +258,7 @@ def test_the_whole_delivery_leaves_a_person_alone() -> None:
         pipeline = Pipeline(
             SETTINGS, store, model, Images(SETTINGS, MemoryBucket()), now=virtual.now
         )
-        answer = await pipeline.deliver(ATTRIBUTES, json.loads(json.dumps(PAYLOAD)))
+        answer = await pipeline.deliver(ATTRIBUTES, PAYLOAD)
         return answer.status, store
 
     for at in range(1, 7):

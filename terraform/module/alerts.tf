@@ -361,7 +361,7 @@ resource "google_billing_budget" "project" {
   display_name    = "${var.name} in ${var.google_cloud_project}"
 
   budget_filter {
-    projects = ["projects/${data.google_project.this.number}"]
+    projects = ["projects/${local.project_number}"]
   }
 
   amount {

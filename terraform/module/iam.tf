@@ -168,7 +168,7 @@ resource "google_project_iam_member" "build_reads_copied_source" {
   condition {
     title       = "${var.name}-copied-source"
     description = "The bucket that Cloud Run functions copies sources to."
-    expression  = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}/\")"
+    expression  = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${local.project_number}-${var.region}/\")"
   }
 }
 
@@ -179,7 +179,9 @@ resource "google_project_iam_member" "build_reads_copied_source" {
 resource "google_project_iam_member" "storage_publishes" {
   project = var.google_cloud_project
   role    = "roles/pubsub.publisher"
-  member  = data.google_storage_project_service_account.this.member
+  member  = local.storage_agent
+
+  depends_on = [data.google_storage_project_service_account.this]
 }
 
 # Given by enabling the API, but minutes later; the first apply fails without it.
@@ -225,11 +227,11 @@ resource "google_kms_crypto_key_iam_member" "agents" {
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
   member = (
     each.value.agent == "storage"
-    ? data.google_storage_project_service_account.this.member
+    ? local.storage_agent
     : google_project_service_identity.agents[each.value.agent].member
   )
 
-  depends_on = [time_sleep.services]
+  depends_on = [time_sleep.services, data.google_storage_project_service_account.this]
 }
 
 resource "time_sleep" "keys" {

@@ -38,8 +38,14 @@ locals {
   )
 }
 
-data "google_project" "this" {
-  project_id = var.google_cloud_project
+locals {
+  # Read off an agent's address, and so from the state, not off a data source: whose caller says
+  # `depends_on` puts off every data source until apply whenever that dependency changes, and what is not
+  # known while planning replaces each role that names it.
+  # https://cloud.google.com/iam/docs/service-agents
+  # https://developer.hashicorp.com/terraform/language/data-sources#dependencies
+  project_number = regex("^service-([0-9]+)@", google_project_service_identity.agents["eventarc"].email)[0]
+  storage_agent  = "serviceAccount:service-${local.project_number}@gs-project-accounts.iam.gserviceaccount.com"
 }
 
 resource "google_project_service" "this" {
@@ -50,8 +56,7 @@ resource "google_project_service" "this" {
   disable_on_destroy = false
 }
 
-# Alone, so that enabling another service later does not put off reading the storage agent below
-# until apply, which would replace every role that names it.
+# Alone, so that enabling another service later does not put off reading the storage agent below.
 resource "google_project_service" "storage" {
   project            = var.google_cloud_project
   service            = "storage.googleapis.com"
@@ -77,7 +82,7 @@ resource "google_project_service_identity" "agents" {
   depends_on = [time_sleep.services]
 }
 
-# Reading it creates it.
+# Read because that creates it.
 # https://cloud.google.com/storage/docs/getting-service-agent
 data "google_storage_project_service_account" "this" {
   project = var.google_cloud_project

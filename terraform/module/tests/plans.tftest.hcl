@@ -69,7 +69,7 @@ run "fresh" {
   }
 
   assert {
-    condition     = startswith(google_storage_bucket_object.source.name, "source-${data.archive_file.source.output_sha256}")
+    condition     = google_storage_bucket_object.source.name == "source-${output.source_archive.sha256}.zip"
     error_message = "The archive must be named by its content."
   }
 

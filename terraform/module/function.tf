@@ -1,11 +1,19 @@
 locals {
-  source_dir = "${path.module}/.."
-  # All that is deployed. Tests, docs, local tools and this folder stay out, so that only a change of
+  source_dir = "${path.module}/../.."
+  # All that is deployed. Tests, docs, local tools and Terraform stay out, so that only a change of
   # the program itself deploys it anew.
   source_files = concat(
     ["main.py", "requirements.txt"],
     sort(fileset(local.source_dir, "describer/**/*.py")),
   )
+
+  # Of the files, not of the archive made of them: known while planning even where Terraform puts off
+  # making it (`depends_on` a module whose dependency changes), and the same with any archiver.
+  source_digest = sha256(join("\n", [
+    for name in local.source_files : "${name} ${filesha256("${local.source_dir}/${name}")}"
+  ]))
+  # Terraform's own folder: there after `init`, and ignored by version control.
+  source_archive = "${path.root}/.terraform/${local.bucket_prefix}-source.zip"
 
   # Every setting, whether or not it differs from the program's own default, so that the deployed
   # configuration can be read off the function. Optional ones that are not set stay out.
@@ -39,9 +47,8 @@ locals {
 }
 
 data "archive_file" "source" {
-  type = "zip"
-  # Terraform's own folder: there after `init`, and ignored by version control.
-  output_path = "${path.root}/.terraform/${var.name}-source.zip"
+  type        = "zip"
+  output_path = local.source_archive
 
   dynamic "source" {
     for_each = local.source_files
@@ -55,12 +62,14 @@ data "archive_file" "source" {
 resource "google_storage_bucket_object" "source" {
   bucket = google_storage_bucket.source.name
   # Named by its content: the same program never deploys twice, another one always does.
-  name   = "source-${data.archive_file.source.output_sha256}.zip"
-  source = data.archive_file.source.output_path
+  name   = "source-${local.source_digest}.zip"
+  source = local.source_archive
 
   lifecycle {
     create_before_destroy = true
   }
+
+  depends_on = [data.archive_file.source]
 }
 
 # Of our own, so that the build account may write here and nowhere else.

@@ -1,0 +1,60 @@
+# What `terraform apply` in this folder sets up: the module in module/, with providers of its own. Whoever
+# has a configuration already takes the module into it instead (examples/child).
+
+module "describer" {
+  source = "./module"
+
+  region                     = var.region
+  name                       = var.name
+  labels                     = var.labels
+  deployers                  = var.deployers
+  bucket_name                = var.bucket_name
+  create_bucket              = var.create_bucket
+  bucket_location            = var.bucket_location
+  buckets                    = var.buckets
+  delete_data_on_destroy     = var.delete_data_on_destroy
+  create_database            = var.create_database
+  firestore_location         = var.firestore_location
+  point_in_time_recovery     = var.point_in_time_recovery
+  record_ttl_days            = var.record_ttl_days
+  readers                    = var.readers
+  manage_rules               = var.manage_rules
+  runtime                    = var.runtime
+  timeout_seconds            = var.timeout_seconds
+  available_memory           = var.available_memory
+  available_cpu              = var.available_cpu
+  concurrency                = var.concurrency
+  min_instances              = var.min_instances
+  max_instances              = var.max_instances
+  vpc                        = var.vpc
+  kms_keys                   = var.kms_keys
+  grant_pubsub_token_creator = var.grant_pubsub_token_creator
+  alerts                     = var.alerts
+  alert_emails               = var.alert_emails
+  alert_thresholds           = var.alert_thresholds
+  price_per_million_tokens   = var.price_per_million_tokens
+  budget                     = var.budget
+  google_cloud_project       = var.google_cloud_project
+  model                      = var.model
+  model_location             = var.model_location
+  check_model_location       = var.check_model_location
+  openai_base_url            = var.openai_base_url
+  openai_api_key             = var.openai_api_key
+  image_input                = var.image_input
+  firestore_database         = var.firestore_database
+  firestore_collection       = var.firestore_collection
+  prompt                     = var.prompt
+  language                   = var.language
+  max_output_tokens          = var.max_output_tokens
+  profiles                   = var.profiles
+  name_include               = var.name_include
+  name_exclude               = var.name_exclude
+  max_image_bytes            = var.max_image_bytes
+  flush_seconds              = var.flush_seconds
+  stream_timeout_seconds     = var.stream_timeout_seconds
+  chunk_timeout_seconds      = var.chunk_timeout_seconds
+  lease_seconds              = var.lease_seconds
+  max_attempts               = var.max_attempts
+  max_event_age_seconds      = var.max_event_age_seconds
+  log_level                  = var.log_level
+}

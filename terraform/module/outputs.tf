@@ -1,0 +1,81 @@
+locals {
+  console = "https://console.cloud.google.com"
+  # The console spells the default database's id without its brackets.
+  console_database = var.firestore_database == "(default)" ? "-default-" : var.firestore_database
+  records_path     = "projects/${var.google_cloud_project}/databases/${var.firestore_database}/documents/${var.firestore_collection}"
+}
+
+output "next_steps" {
+  description = "What to do now."
+  value       = <<-EOT
+    1. Upload an image:
+         gcloud storage cp IMAGE.jpg gs://${local.primary_bucket}/
+    2. Read its record, a few seconds later:
+         id=$(printf %s gs://${local.primary_bucket}/IMAGE.jpg | sha256sum | cut -d' ' -f1)
+         curl -H "Authorization: Bearer $(gcloud auth print-access-token)" \
+           "https://firestore.googleapis.com/v1/${local.records_path}/$id"
+    3. Watch: the outputs dashboard_url and logs_url.
+  EOT
+}
+
+output "upload_command" {
+  description = "Uploads an image to be described."
+  value       = "gcloud storage cp IMAGE.jpg gs://${local.primary_bucket}/"
+}
+
+output "record_url" {
+  description = "Where a record is read over REST: the lower case hexadecimal SHA-256 of gs://BUCKET/NAME takes the place of {id}."
+  value       = "https://firestore.googleapis.com/v1/${local.records_path}/{id}"
+}
+
+output "bucket_names" {
+  description = "Buckets whose images are described; the first is the function's own trigger."
+  value       = concat([local.primary_bucket], sort([for name in keys(local.images) : name if name != local.primary_bucket]))
+}
+
+output "trigger_regions" {
+  description = "Where the trigger of each bucket stands."
+  value       = local.bucket_locations
+}
+
+output "function" {
+  description = "Resource name of the function."
+  value       = google_cloudfunctions2_function.describe.id
+}
+
+output "service_accounts" {
+  description = "Accounts that run, deliver and build."
+  value = {
+    run     = google_service_account.run.email
+    trigger = google_service_account.trigger.email
+    build   = google_service_account.build.email
+  }
+}
+
+output "source_archive" {
+  description = "What is deployed: the digest of the files, which names the archive too, and the files in it."
+  value = {
+    sha256 = local.source_digest
+    files  = local.source_files
+  }
+}
+
+output "firestore_rules" {
+  description = "The security rules for `readers`; to be taken into your own where manage_rules is false."
+  value       = local.rules
+}
+
+output "records_url" {
+  description = "The records in the console."
+  value       = "${local.console}/firestore/databases/${local.console_database}/data/panel/${var.firestore_collection}?project=${var.google_cloud_project}"
+}
+
+output "logs_url" {
+  description = "The function's log lines in the console, one for each delivery."
+  value       = "${local.console}/logs/query;query=${replace(urlencode(local.delivery), "+", "%20")}?project=${var.google_cloud_project}"
+}
+
+output "dashboard_url" {
+  description = "The dashboard in the console."
+  value       = "${local.console}/monitoring/dashboards/builder/${element(split("/", google_monitoring_dashboard.describer.id), -1)}?project=${var.google_cloud_project}"
+}
