@@ -66,18 +66,8 @@ moved {
 }
 
 moved {
-  from = google_monitoring_alert_policy.gave_up
-  to   = module.describer.google_monitoring_alert_policy.gave_up
-}
-
-moved {
   from = google_monitoring_alert_policy.shares
   to   = module.describer.google_monitoring_alert_policy.shares
-}
-
-moved {
-  from = google_monitoring_alert_policy.unfinished
-  to   = module.describer.google_monitoring_alert_policy.unfinished
 }
 
 moved {
@@ -213,11 +203,6 @@ moved {
 moved {
   from = time_sleep.keys
   to   = module.describer.time_sleep.keys
-}
-
-moved {
-  from = time_sleep.metrics
-  to   = module.describer.time_sleep.metrics
 }
 
 moved {

@@ -68,6 +68,7 @@ locals {
     p95_first   = "histogram_quantile(0.95, sum by (le) (increase(${local.promql}first_text_seconds_bucket{${local.revision}}[1h])))"
     p50_total   = "histogram_quantile(0.5, sum by (le) (increase(${local.promql}total_seconds_bucket{${local.revision}}[1h])))"
     p95_total   = "histogram_quantile(0.95, sum by (le) (increase(${local.promql}total_seconds_bucket{${local.revision}}[1h])))"
+    p99_age     = "histogram_quantile(0.99, sum by (le) (increase(${local.promql}event_age_seconds_bucket{${local.revision}}[10m])))"
     tokens_1d   = "sum(increase(${local.promql}total_tokens_sum{${local.revision}}[1d]))"
     # Total less prompt, not the model's own count of completion tokens, which leaves out thinking.
     spend_1d = join("", [
@@ -78,10 +79,40 @@ locals {
   }
 
   limit = var.alert_thresholds
+
+  unacked         = "pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource=\"pubsub_subscription\", subscription_id=~\"${local.subscriptions}\"}"
+  unfinished_help = "An image was uploaded more than ${local.limit.unfinished_seconds} s ago and has no finished record yet. Lines with `jsonPayload.outcome=\"retry\"` name the cause. It is given up after ${var.max_attempts} attempts or ${var.max_event_age_seconds} s."
+
   # One image of two is half; said of two images it means little.
   enough = "and ${local.query.finished_1h} >= ${local.limit.min_images}"
 
+  line_alerts = {
+    gave_up = {
+      title = "An image was given up"
+      help  = "Find the lines with `jsonPayload.outcome=\"gave_up\"` in the logs of ${var.name}; each names its object. When the cause is gone, upload the object again or run a backfill over its prefix."
+    }
+    defect = {
+      title = "The function failed in a way it has no answer for"
+      help  = "Find the lines with `jsonPayload.outcome=\"defect\"` in the logs of ${var.name}; each names its object. The event is delivered again for a day; please report what the line says."
+    }
+  }
+
   query_alerts = {
+    # No delivery says "this is the oldest", but Pub/Sub knows it: whatever may work later is answered
+    # with 5xx and stays unacknowledged until its record is finished, so the age of the oldest
+    # unacknowledged message is the age of the oldest unfinished record. It counts events that never
+    # reached the function too, which no log line could.
+    unfinished = {
+      title = "An upload waits for its description"
+      query = "max by (subscription_id) (${local.unacked}) > ${local.limit.unfinished_seconds}"
+      help  = local.unfinished_help
+    }
+    # The age at each unfinished delivery, which does not rest on the subscriptions' names.
+    late_delivery = {
+      title = "An unfinished upload is delivered late"
+      query = "${local.query.p99_age} > ${local.limit.unfinished_seconds}"
+      help  = local.unfinished_help
+    }
     error_share = {
       title = "Many images end without a description"
       query = "${local.query.failed_1h} / ${local.query.finished_1h} > ${local.limit.error_share} ${local.enough}"
@@ -187,15 +218,6 @@ resource "google_logging_metric" "distributions" {
   depends_on = [time_sleep.services]
 }
 
-# A policy that filters on a metric is refused until the metric can be found.
-resource "time_sleep" "metrics" {
-  count = var.alerts ? 1 : 0
-
-  create_duration = "60s"
-
-  depends_on = [google_logging_metric.deliveries, google_logging_metric.distributions]
-}
-
 resource "google_monitoring_notification_channel" "email" {
   for_each = toset(var.alert_emails)
 
@@ -212,107 +234,46 @@ locals {
   channels = [for channel in google_monitoring_notification_channel.email : channel.name]
 }
 
-# Each give-up is an image without a description that nobody will try again.
-resource "google_monitoring_alert_policy" "gave_up" {
-  count = var.alerts ? 1 : 0
+# Nobody will try these again, or only in vain, so each line counts. By the log itself, not by the metric
+# made of it: a metric that has just been made answers 404 to a new policy for up to ten minutes, and a
+# rate over a series that has just begun misses its first entry. Such a condition has to be the policy's
+# only one, and asks for a limit on its notices.
+# https://github.com/hashicorp/terraform-provider-google/issues/11102
+# https://cloud.google.com/logging/docs/alerting/log-based-alerts#lba-create-api
+resource "google_monitoring_alert_policy" "lines" {
+  for_each = var.alerts ? local.line_alerts : {}
 
   project               = var.google_cloud_project
-  display_name          = "${var.name}: an image was given up"
+  display_name          = "${var.name}: ${lower(substr(each.value.title, 0, 1))}${substr(each.value.title, 1, -1)}"
   combiner              = "OR"
   severity              = "ERROR"
   notification_channels = local.channels
   user_labels           = var.labels
 
-  # By threshold: a rate over a series that has just begun would miss its first entry.
-  dynamic "conditions" {
-    for_each = {
-      gave_up = "An image was given up"
-      defect  = "The function failed in a way it has no answer for"
-    }
-    content {
-      display_name = conditions.value
-      condition_threshold {
-        filter          = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.deliveries.name}\" AND metric.labels.outcome=\"${conditions.key}\""
-        comparison      = "COMPARISON_GT"
-        threshold_value = 0
-        duration        = "0s"
-        aggregations {
-          alignment_period     = "300s"
-          per_series_aligner   = "ALIGN_SUM"
-          cross_series_reducer = "REDUCE_SUM"
-        }
-      }
+  conditions {
+    display_name = each.value.title
+    condition_matched_log {
+      filter = "${local.delivery} AND jsonPayload.outcome=\"${each.key}\""
     }
   }
 
   alert_strategy {
     auto_close = "86400s"
+    notification_rate_limit {
+      period = "3600s"
+    }
   }
 
   documentation {
     mime_type = "text/markdown"
-    content   = "Find the lines with `jsonPayload.outcome=(\"gave_up\" OR \"defect\")` in the logs of ${var.name}; each names its object. When the cause is gone, upload the object again or run a backfill over its prefix."
+    content   = each.value.help
   }
 
-  depends_on = [time_sleep.metrics]
+  depends_on = [time_sleep.services]
 }
 
-# No delivery says "this is the oldest", but Pub/Sub knows it: whatever may work later is answered with
-# 5xx and stays unacknowledged until its record is finished, so the age of the oldest unacknowledged
-# message is the age of the oldest unfinished record. It counts events that never reached the function
-# too, which no log line could. The second condition, the age at each unfinished delivery, does not rest
-# on the subscriptions' names.
-resource "google_monitoring_alert_policy" "unfinished" {
-  count = var.alerts ? 1 : 0
-
-  project               = var.google_cloud_project
-  display_name          = "${var.name}: an upload waits for its description"
-  combiner              = "OR"
-  severity              = "WARNING"
-  notification_channels = local.channels
-  user_labels           = var.labels
-
-  conditions {
-    display_name = "Oldest unacknowledged event"
-    condition_threshold {
-      filter          = "resource.type=\"pubsub_subscription\" AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.labels.subscription_id=monitoring.regex.full_match(\"${local.subscriptions}\")"
-      comparison      = "COMPARISON_GT"
-      threshold_value = local.limit.unfinished_seconds
-      duration        = "300s"
-      aggregations {
-        alignment_period   = "300s"
-        per_series_aligner = "ALIGN_MAX"
-      }
-    }
-  }
-
-  conditions {
-    display_name = "Age of an event whose record is unfinished"
-    condition_threshold {
-      filter          = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.distributions["event_age_seconds"].name}\""
-      comparison      = "COMPARISON_GT"
-      threshold_value = local.limit.unfinished_seconds
-      duration        = "0s"
-      aggregations {
-        alignment_period     = "300s"
-        per_series_aligner   = "ALIGN_PERCENTILE_99"
-        cross_series_reducer = "REDUCE_MAX"
-      }
-    }
-  }
-
-  alert_strategy {
-    auto_close = "86400s"
-  }
-
-  documentation {
-    mime_type = "text/markdown"
-    content   = "An image was uploaded more than ${local.limit.unfinished_seconds} s ago and has no finished record yet. Lines with `jsonPayload.outcome=\"retry\"` name the cause. It is given up after ${var.max_attempts} attempts or ${var.max_event_age_seconds} s."
-  }
-
-  depends_on = [time_sleep.metrics]
-}
-
+# By PromQL throughout, without a look whether the metric is there: a new one is not found for minutes.
+# https://github.com/hashicorp/terraform-provider-google/issues/11102
 resource "google_monitoring_alert_policy" "shares" {
   for_each = var.alerts ? local.query_alerts : {}
 
@@ -326,10 +287,9 @@ resource "google_monitoring_alert_policy" "shares" {
   conditions {
     display_name = each.value.title
     condition_prometheus_query_language {
-      query               = each.value.query
-      duration            = "0s"
-      evaluation_interval = "300s"
-      # The series are there only after the first delivery.
+      query                     = each.value.query
+      duration                  = "0s"
+      evaluation_interval       = "300s"
       disable_metric_validation = true
     }
   }
@@ -343,7 +303,7 @@ resource "google_monitoring_alert_policy" "shares" {
     content   = each.value.help
   }
 
-  depends_on = [time_sleep.metrics]
+  depends_on = [time_sleep.services]
 }
 
 # The lines that are counted are logged at INFO.

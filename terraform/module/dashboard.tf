@@ -1,6 +1,4 @@
 locals {
-  subscription_age = "resource.type=\"pubsub_subscription\" AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.labels.subscription_id=monitoring.regex.full_match(\"${local.subscriptions}\")"
-
   charts = [
     { title = "Finished images per minute, by outcome", unit = "1", queries = {
       "$${outcome}" = "sum by (outcome) (rate(${local.promql}deliveries{${local.revision}, ${local.any_finished}}[5m])) * 60"
@@ -31,7 +29,10 @@ locals {
       "spend" = local.query.spend_1d
     } },
     { title = "Age of unfinished events at their last delivery", unit = "s", queries = {
-      "p99" = "histogram_quantile(0.99, sum by (le) (increase(${local.promql}event_age_seconds_bucket{${local.revision}}[10m])))"
+      "p99" = local.query.p99_age
+    } },
+    { title = "Age of the oldest upload without a finished record", unit = "s", queries = {
+      "$${subscription_id}" = "max by (subscription_id) (${local.unacked})"
     } },
   ]
 
@@ -49,22 +50,6 @@ locals {
     }
   }]
 
-  unacked_widget = {
-    title = "Age of the oldest upload without a finished record"
-    xyChart = {
-      dataSets = [{
-        plotType       = "LINE"
-        legendTemplate = "$${resource.labels.subscription_id}"
-        timeSeriesQuery = {
-          timeSeriesFilter = {
-            filter      = local.subscription_age
-            aggregation = { alignmentPeriod = "60s", perSeriesAligner = "ALIGN_MAX" }
-          }
-        }
-      }]
-    }
-  }
-
   log_widget = {
     title = "Deliveries that need a look"
     logsPanel = {
@@ -73,25 +58,28 @@ locals {
     }
   }
 
-  widgets = concat(local.chart_widgets, [local.unacked_widget, local.log_widget])
+  widgets = concat(local.chart_widgets, [local.log_widget])
 }
 
+# Zeros and empty values come back omitted, and the next plan would put them in again; so they are left
+# out here.
+# https://github.com/GoogleCloudPlatform/magic-modules/pull/18515
 resource "google_monitoring_dashboard" "describer" {
   project = var.google_cloud_project
-  dashboard_json = jsonencode({
-    displayName = "Describer: ${var.name}"
-    labels      = { for key, value in var.labels : key => value }
-    mosaicLayout = {
-      columns = 12
-      tiles = [for place, widget in local.widgets : {
-        xPos   = place % 2 * 6
-        yPos   = floor(place / 2) * 4
-        width  = 6
-        height = 4
-        widget = widget
-      }]
-    }
-  })
+  dashboard_json = jsonencode(merge(
+    {
+      displayName = "Describer: ${var.name}"
+      mosaicLayout = {
+        columns = 12
+        tiles = [for place, widget in local.widgets : merge(
+          { width = 6, height = 4, widget = widget },
+          place % 2 == 0 ? {} : { xPos = 6 },
+          place < 2 ? {} : { yPos = floor(place / 2) * 4 },
+        )]
+      }
+    },
+    length(var.labels) == 0 ? {} : { labels = { for key, value in var.labels : key => value } },
+  ))
 
   depends_on = [google_logging_metric.deliveries, google_logging_metric.distributions]
 }

@@ -2,7 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
 
 from describer import errors
 from tests.terraform.conftest import PROJECT, ROOT, Workspace
@@ -62,7 +65,9 @@ def test_what_is_asked_for_is_watched(workspace: Workspace) -> None:
     }
     assert titles == {
         "an image was given up",
+        "the function failed in a way it has no answer for",
         "an upload waits for its description",
+        "an unfinished upload is delivered late",
         "many images end without a description",
         "many images are refused by the safety filter",
         "the model throttles",
@@ -73,11 +78,64 @@ def test_what_is_asked_for_is_watched(workspace: Workspace) -> None:
     }
 
 
+def test_no_alert_waits_for_a_metric(workspace: Workspace) -> None:
+    """A threshold on a metric just made is refused with 404 for up to ten minutes."""
+    policies = workspace.plan(*ARGUMENTS).resources("google_monitoring_alert_policy")
+    for policy in policies:
+        (condition,) = policy["values"]["conditions"]
+        kinds = {
+            kind: block[0]
+            for kind, block in condition.items()
+            if kind.startswith("condition_") and block
+        }
+        if query := kinds.pop("condition_prometheus_query_language", None):
+            assert query["disable_metric_validation"] is True
+        else:
+            (strategy,) = policy["values"]["alert_strategy"]
+            assert "jsonPayload.outcome=" in kinds.pop("condition_matched_log")["filter"]
+            # Such a condition is refused without a limit on its notices.
+            assert strategy["notification_rate_limit"][0]["period"]
+        assert not kinds, policy["values"]["display_name"]
+    assert not [
+        sleep
+        for sleep in workspace.plan(*ARGUMENTS).resources("time_sleep")
+        if sleep["name"] == "metrics"
+    ]
+
+
+@pytest.mark.parametrize("labels", [{"app": "describer"}, {}])
+def test_dashboard_holds_nothing_that_comes_back_omitted(
+    workspace: Workspace, labels: dict[str, str]
+) -> None:
+    """Zeros, false and empty values are left out of the answer, and would be planned for ever."""
+    plan = workspace.plan(*ARGUMENTS, f"-var=labels={json.dumps(labels)}")
+    (dashboard,) = plan.resources("google_monitoring_dashboard")
+    content = json.loads(dashboard["values"]["dashboard_json"])
+    assert list(_omitted(content)) == []
+    places = {
+        (tile.get("xPos", 0), tile.get("yPos", 0)) for tile in content["mosaicLayout"]["tiles"]
+    }
+    assert len(places) == len(content["mosaicLayout"]["tiles"]) > 10
+    assert (0, 0) in places
+
+
+def _omitted(value: Any, path: str = "") -> Iterator[str]:
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for key, part in inner:
+        if not part:
+            yield f"{path}.{key}"
+        yield from _omitted(part, f"{path}.{key}")
+
+
 def test_regular_expression_fits_the_subscriptions_names(workspace: Workspace) -> None:
     """The function's own trigger, and those of further buckets, but no other function's."""
     plan = workspace.plan(*ARGUMENTS)
     policies = plan.resources("google_monitoring_alert_policy")
-    (found,) = re.findall(r'full_match\(\\\\\\"(.*?)\\\\\\"\)', json.dumps(json.dumps(policies)))
+    (found,) = re.findall(r'subscription_id=~\\"(.*?)\\"', json.dumps(policies))
     pattern = re.compile(found)
     assert pattern.fullmatch("eventarc-us-central1-describer-123456-sub-789")
     assert pattern.fullmatch("eventarc-us-central1-describer-0a1b2c3d-sub-789")

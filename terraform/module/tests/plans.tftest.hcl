@@ -497,7 +497,7 @@ run "less_common_options" {
   }
 
   assert {
-    condition     = length(google_monitoring_alert_policy.shares) + length(google_monitoring_alert_policy.gave_up) + length(google_monitoring_alert_policy.unfinished) == 0
+    condition     = length(google_monitoring_alert_policy.shares) + length(google_monitoring_alert_policy.lines) == 0
     error_message = "No alerts were wanted."
   }
 }
@@ -512,12 +512,12 @@ run "watching" {
   }
 
   assert {
-    condition     = toset(keys(google_monitoring_alert_policy.shares)) == toset(["blocked_share", "error_share", "first_text", "spend", "throttled_share", "tokens", "total_time"])
+    condition     = toset(keys(google_monitoring_alert_policy.shares)) == toset(["blocked_share", "error_share", "first_text", "late_delivery", "spend", "throttled_share", "tokens", "total_time", "unfinished"])
     error_message = "An alert is missing."
   }
 
   assert {
-    condition     = alltrue([for policy in concat(values(google_monitoring_alert_policy.shares), google_monitoring_alert_policy.gave_up, google_monitoring_alert_policy.unfinished) : length(policy.notification_channels) == 1])
+    condition     = alltrue([for policy in concat(values(google_monitoring_alert_policy.shares), values(google_monitoring_alert_policy.lines)) : length(policy.notification_channels) == 1])
     error_message = "Every alert is sent by email."
   }
 
