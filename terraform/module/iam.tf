@@ -157,9 +157,26 @@ resource "google_storage_bucket_iam_member" "build_reads_source" {
   member = google_service_account.build.member
 }
 
-# The service copies the archive into a bucket of its own, which the build then reads. That bucket
-# may not exist yet, so the role stands on the project with a condition, not on the bucket.
+# The service copies the archive into a bucket of its own, as NAME/function-source.zip, which the build
+# then reads. That bucket may not exist yet, so the role stands on the project with a condition, not on
+# the bucket. With a customer-managed key the bucket's name ends in that key's hash, which Google does not
+# say how to make. Listing, which the role allows too, is asked of the bucket itself.
 # https://github.com/hashicorp/terraform-provider-google/issues/20571
+# https://cloud.google.com/functions/docs/building
+# https://cloud.google.com/iam/docs/conditions-attribute-reference#resource-name
+locals {
+  copies = "projects/_/buckets/gcf-v2-sources-${local.project_number}-${var.region}"
+
+  copied_source = join(" || ", [
+    "resource.name == \"${local.copies}\"",
+    "resource.name.startsWith(\"${local.copies}/objects/${var.name}/\")",
+  ])
+  copied_source_encrypted = join(" && ", [
+    "resource.name.startsWith(\"${local.copies}-\")",
+    "(resource.type == \"storage.googleapis.com/Bucket\" || resource.name.extract(\"/objects/{object}\").startsWith(\"${var.name}/\"))",
+  ])
+}
+
 resource "google_project_iam_member" "build_reads_copied_source" {
   project = var.google_cloud_project
   role    = "roles/storage.objectViewer"
@@ -167,8 +184,8 @@ resource "google_project_iam_member" "build_reads_copied_source" {
 
   condition {
     title       = "${var.name}-copied-source"
-    description = "The bucket that Cloud Run functions copies sources to."
-    expression  = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${local.project_number}-${var.region}/\")"
+    description = "What Cloud Run functions copies of this function's source, and the bucket's own name."
+    expression  = var.kms_keys.function == null ? local.copied_source : local.copied_source_encrypted
   }
 }
 

@@ -153,7 +153,7 @@ run "fresh" {
   }
 
   assert {
-    condition     = google_project_iam_member.build_reads_copied_source.condition[0].expression == "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-123456789012-us-central1/\")"
+    condition     = google_project_iam_member.build_reads_copied_source.condition[0].expression == "resource.name == \"projects/_/buckets/gcf-v2-sources-123456789012-us-central1\" || resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-123456789012-us-central1/objects/describer/\")"
     error_message = "The build reads copied sources only."
   }
 
