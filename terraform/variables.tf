@@ -38,7 +38,7 @@ variable "create_bucket" {
 }
 
 variable "bucket_location" {
-  description = "Location of the bucket made here: a region, a dual-region such as nam4, or us, eu, asia. Null: the region of the function."
+  description = "Location of the bucket made here: a region, a dual-region such as nam4, or us, eu, asia. It never moves once the bucket is made. Null: the region of the function at that time."
   type        = string
   default     = null
 }
@@ -69,7 +69,7 @@ variable "create_database" {
 }
 
 variable "firestore_location" {
-  description = "Location of the database made here: a region, nam5 or eur3. It can never be changed. Null: the region of the function."
+  description = "Location of the database made here: a region, nam5 or eur3. It never moves once the database is made. Null: the region of the function at that time."
   type        = string
   default     = null
 }
@@ -376,4 +376,12 @@ variable "log_level" {
   description = "Least severity that is logged."
   type        = string
   default     = null
+}
+
+# The one variable that is not the module's: only a root may import.
+variable "adopt_rules" {
+  description = "Whether the database's security rules have been released before, by the console, the Firebase CLI or an earlier deployment, so that the release is taken over instead of made. Only the apply that takes it over needs this; later ones ignore it."
+  type        = bool
+  default     = false
+  nullable    = false
 }

@@ -44,6 +44,17 @@ resource "google_firestore_database" "records" {
     }
   }
 
+  # Cannot move either; see the buckets.
+  # https://cloud.google.com/firestore/docs/locations
+  lifecycle {
+    ignore_changes = [location_id]
+
+    postcondition {
+      condition     = var.firestore_location == null || var.firestore_location == self.location_id
+      error_message = "Database ${self.name} was made at ${self.location_id} and cannot move, but firestore_location is ${coalesce(var.firestore_location, "not set")}: set it back, or name another database."
+    }
+  }
+
   depends_on = [time_sleep.services, time_sleep.keys]
 }
 

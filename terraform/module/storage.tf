@@ -44,6 +44,18 @@ resource "google_storage_bucket" "images" {
     }
   }
 
+  # A bucket cannot move: another location would replace it by an empty one of the same name. So it stays
+  # where it was made when `region` changes, and is refused a place that is named and not its own.
+  # https://cloud.google.com/storage/docs/locations#key-concepts
+  lifecycle {
+    ignore_changes = [location]
+
+    postcondition {
+      condition     = each.value.location == null || upper(coalesce(each.value.location, "none")) == upper(self.location)
+      error_message = "Bucket ${each.key} was made at ${lower(self.location)} and cannot move, but bucket_location is ${coalesce(each.value.location, "not set")}: set it back, or name another bucket."
+    }
+  }
+
   depends_on = [google_project_service.storage, time_sleep.keys]
 }
 
@@ -65,8 +77,9 @@ resource "google_storage_bucket" "source" {
   #checkov:skip=CKV_GCP_63:There is no access log, so none can land in the bucket itself.
   #checkov:skip=CKV_GCP_62:Read by one build per deployment; the build's own log names the archive.
   #checkov:skip=CKV_GCP_78:Archives are named by their digest and never overwritten.
-  project                     = var.google_cloud_project
-  name                        = "${local.bucket_prefix}-source"
+  project = var.google_cloud_project
+  # With its place, so that a change of `region` makes another before this one goes.
+  name                        = "${local.bucket_prefix}-source-${var.region}"
   location                    = upper(var.region)
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"

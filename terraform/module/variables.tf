@@ -77,7 +77,7 @@ variable "create_bucket" {
 }
 
 variable "bucket_location" {
-  description = "Location of the bucket made here: a region, a dual-region such as nam4, or us, eu, asia. Null: the region of the function."
+  description = "Location of the bucket made here: a region, a dual-region such as nam4, or us, eu, asia. It never moves once the bucket is made. Null: the region of the function at that time."
   type        = string
   default     = null
 
@@ -146,7 +146,7 @@ variable "create_database" {
 }
 
 variable "firestore_location" {
-  description = "Location of the database made here: a region, nam5 or eur3. It can never be changed. Null: the region of the function."
+  description = "Location of the database made here: a region, nam5 or eur3. It never moves once the database is made. Null: the region of the function at that time."
   type        = string
   default     = null
 
@@ -362,7 +362,7 @@ variable "kms_keys" {
 
   validation {
     condition     = var.kms_keys.bucket == null || strcontains(var.kms_keys.bucket == null ? "-" : var.kms_keys.bucket, "/locations/${lower(coalesce(var.bucket_location, var.region))}/")
-    error_message = "kms_keys: the key of the bucket must be at ${lower(coalesce(var.bucket_location, var.region))}, where the bucket is."
+    error_message = "kms_keys: the key of the bucket must be at ${lower(coalesce(var.bucket_location, var.region))}, where the bucket is; if region has changed since it was made, name its place in bucket_location."
   }
 
   validation {
@@ -377,7 +377,7 @@ variable "kms_keys" {
     condition = var.kms_keys.database == null || strcontains(var.kms_keys.database == null ? "-" : var.kms_keys.database, "/locations/${
       lookup({ nam5 = "us", nam7 = "us", eur3 = "europe" }, coalesce(var.firestore_location, var.region), coalesce(var.firestore_location, var.region))
     }/")
-    error_message = "kms_keys: the key of the database must be where the database is; us for nam5 and nam7, europe for eur3."
+    error_message = "kms_keys: the key of the database must be where the database is; us for nam5 and nam7, europe for eur3. If region has changed since it was made, name its place in firestore_location."
   }
 
   validation {

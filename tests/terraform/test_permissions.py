@@ -30,7 +30,7 @@ ALWAYS: set[Grant] = {
     (TRIGGER, "roles/run.invoker", "service describer", ""),
     (BUILD, "roles/logging.logWriter", ON_PROJECT, ""),
     (BUILD, "roles/artifactregistry.writer", "repository describer", ""),
-    (BUILD, "roles/storage.objectViewer", f"bucket {PROJECT}-describer-source", ""),
+    (BUILD, "roles/storage.objectViewer", f"bucket {PROJECT}-describer-source-us-central1", ""),
     (
         BUILD,
         "roles/storage.objectViewer",

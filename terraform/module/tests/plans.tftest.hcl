@@ -14,6 +14,33 @@ variables {
   google_cloud_project = "test-project"
 }
 
+# First, since data that stands is not moved.
+run "multi_region" {
+  command = plan
+
+  variables {
+    region             = "europe-west1"
+    bucket_location    = "eu"
+    firestore_location = "eur3"
+    model_location     = "eu"
+  }
+
+  assert {
+    condition     = google_storage_bucket.images["test-project-describer-images"].location == "EU" && google_cloudfunctions2_function.describe.event_trigger[0].trigger_region == "eu"
+    error_message = "The trigger of a multi-region bucket is multi-region."
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.describe.location == "europe-west1" && google_firestore_database.records[0].location_id == "eur3"
+    error_message = "Function and database have places of their own."
+  }
+
+  assert {
+    condition     = google_storage_bucket.source.location == "EUROPE-WEST1"
+    error_message = "The archive belongs where the function is."
+  }
+}
+
 run "fresh" {
   command = apply
 
@@ -250,32 +277,6 @@ run "existing_database_with_rules" {
   assert {
     condition     = strcontains(google_firebaserules_ruleset.records[0].source[0].files[0].content, "allow read: if request.auth != null;")
     error_message = "Wrong rules."
-  }
-}
-
-run "multi_region" {
-  command = plan
-
-  variables {
-    region             = "europe-west1"
-    bucket_location    = "eu"
-    firestore_location = "eur3"
-    model_location     = "eu"
-  }
-
-  assert {
-    condition     = google_storage_bucket.images["test-project-describer-images"].location == "EU" && google_cloudfunctions2_function.describe.event_trigger[0].trigger_region == "eu"
-    error_message = "The trigger of a multi-region bucket is multi-region."
-  }
-
-  assert {
-    condition     = google_cloudfunctions2_function.describe.location == "europe-west1" && google_firestore_database.records[0].location_id == "eur3"
-    error_message = "Function and database have places of their own."
-  }
-
-  assert {
-    condition     = google_storage_bucket.source.location == "EUROPE-WEST1"
-    error_message = "The archive belongs where the function is."
   }
 }
 
