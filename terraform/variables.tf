@@ -171,12 +171,6 @@ variable "kms_keys" {
   default = null
 }
 
-variable "grant_pubsub_token_creator" {
-  description = "Whether the Pub/Sub agent is allowed to sign tokens of the trigger account. Needed only in projects whose Pub/Sub API was enabled before 8 April 2021."
-  type        = bool
-  default     = null
-}
-
 variable "alerts" {
   description = "Whether alert policies are made. Metrics and dashboard are made in any case."
   type        = bool
@@ -361,7 +355,7 @@ variable "lease_seconds" {
 }
 
 variable "max_attempts" {
-  description = "Claims on one image after which it is given up."
+  description = "Tries in which the model began (and so may have been paid) after which an image is given up; others are bounded by age alone."
   type        = number
   default     = null
 }

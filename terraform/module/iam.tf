@@ -96,6 +96,8 @@ resource "google_storage_bucket_iam_member" "vertex_reads_images" {
   bucket = each.value.create ? google_storage_bucket.images[each.key].name : data.google_storage_bucket.existing[each.key].name
   role   = "roles/storage.objectViewer"
   member = google_project_service_identity.agents["aiplatform"].member
+
+  depends_on = [time_sleep.agents]
 }
 
 # https://cloud.google.com/functions/docs/configuring/secrets#grant_access
@@ -201,24 +203,43 @@ resource "google_project_iam_member" "storage_publishes" {
   depends_on = [data.google_storage_project_service_account.this]
 }
 
-# Given by enabling the API, but minutes later; the first apply fails without it.
+# Given on first use, minutes later, or not at all since the agent is made on request; the first apply
+# fails without it.
 # https://github.com/hashicorp/terraform-provider-google/issues/14584
 resource "google_project_iam_member" "eventarc_agent" {
   #checkov:skip=CKV_GCP_49:Google's own agent holds this role in every project that uses Eventarc; it signs the tokens of pushed events.
   project = var.google_cloud_project
   role    = "roles/eventarc.serviceAgent"
   member  = google_project_service_identity.agents["eventarc"].member
+
+  depends_on = [time_sleep.agents]
 }
 
-# Only where the Pub/Sub agent is older than April 2021 and was never given it: it signs the token
-# that the push carries. On the one account, not on the project.
-# https://cloud.google.com/eventarc/docs/run/create-trigger-storage-gcloud#before-you-begin
+# It signs the token that the push carries. Google gives an agent its roles on first use, not where it was
+# made on request, as above: then the events stay in the subscription and nothing says why. On the one
+# account, not on the project.
+# https://cloud.google.com/iam/docs/create-service-agents
+# https://github.com/GoogleCloudPlatform/terraform-genai-doc-summarization/issues/82
 resource "google_service_account_iam_member" "pubsub_signs" {
-  count = var.grant_pubsub_token_creator ? 1 : 0
-
   service_account_id = google_service_account.trigger.name
   role               = "roles/iam.serviceAccountOpenIdTokenCreator"
   member             = google_project_service_identity.agents["pubsub"].member
+
+  depends_on = [time_sleep.agents]
+}
+
+# The same for those that are made early because a key is to be given to them: without their role they
+# could neither pull the image nor deploy it.
+# https://cloud.google.com/iam/docs/service-agents
+resource "google_project_iam_member" "agents" {
+  #checkov:skip=CKV_GCP_49:Google's own agents hold these roles in every project that uses the service.
+  for_each = var.kms_keys.function == null ? toset([]) : toset(["artifactregistry", "cloudfunctions", "run"])
+
+  project = var.google_cloud_project
+  role    = "roles/${each.key}.serviceAgent"
+  member  = google_project_service_identity.agents[each.key].member
+
+  depends_on = [time_sleep.agents]
 }
 
 locals {
@@ -248,7 +269,7 @@ resource "google_kms_crypto_key_iam_member" "agents" {
     : google_project_service_identity.agents[each.value.agent].member
   )
 
-  depends_on = [time_sleep.services, data.google_storage_project_service_account.this]
+  depends_on = [time_sleep.agents, data.google_storage_project_service_account.this]
 }
 
 resource "time_sleep" "keys" {
@@ -290,6 +311,7 @@ resource "time_sleep" "permissions" {
 
   depends_on = [
     google_artifact_registry_repository_iam_member.build_pushes,
+    google_project_iam_member.agents,
     google_project_iam_member.build_logs,
     google_project_iam_member.build_reads_copied_source,
     google_project_iam_member.eventarc_agent,

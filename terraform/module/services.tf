@@ -82,6 +82,15 @@ resource "google_project_service_identity" "agents" {
   depends_on = [time_sleep.services]
 }
 
+# A new identity is not found at once by those who grant to it.
+# https://cloud.google.com/iam/docs/service-accounts-create#creating
+resource "time_sleep" "agents" {
+  create_duration = "60s"
+  triggers        = { agents = join(",", values(local.agents)) }
+
+  depends_on = [google_project_service_identity.agents]
+}
+
 # Read because that creates it.
 # https://cloud.google.com/storage/docs/getting-service-agent
 data "google_storage_project_service_account" "this" {

@@ -351,9 +351,9 @@ variable "lease_seconds" {
 }
 
 variable "max_attempts" {
-  description = "Claims on one image after which it is given up."
+  description = "Tries in which the model began (and so may have been paid) after which an image is given up; others are bounded by age alone."
   type        = number
-  default     = 10
+  default     = 5
   nullable    = false
 
   validation {

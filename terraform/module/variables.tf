@@ -386,13 +386,6 @@ variable "kms_keys" {
   }
 }
 
-variable "grant_pubsub_token_creator" {
-  description = "Whether the Pub/Sub agent is allowed to sign tokens of the trigger account. Needed only in projects whose Pub/Sub API was enabled before 8 April 2021."
-  type        = bool
-  default     = false
-  nullable    = false
-}
-
 # --- Watching and paying -----------------------------------------------------------------------
 
 variable "alerts" {

@@ -39,6 +39,12 @@ ALWAYS: set[Grant] = {
     ),
     ("agent storage", "roles/pubsub.publisher", ON_PROJECT, ""),
     ("agent eventarc", "roles/eventarc.serviceAgent", ON_PROJECT, ""),
+    (
+        "agent pubsub",
+        "roles/iam.serviceAccountOpenIdTokenCreator",
+        "account describer-trigger",
+        "",
+    ),
 }
 ON_VERTEX: set[Grant] = {
     (RUN, PREDICT, ON_PROJECT, ""),
@@ -101,7 +107,7 @@ def usual(workspace: Workspace) -> Life:
 
 @pytest.fixture(scope="module")
 def unusual(workspace: Workspace) -> Life:
-    """Another model, own keys, a second bucket, an old project, someone else who deploys."""
+    """Another model, own keys, a second bucket, someone else who deploys."""
     return _live(
         workspace,
         to_the_end=False,
@@ -110,7 +116,6 @@ def unusual(workspace: Workspace) -> Life:
         model="some-model",
         buckets={"more-images": {"create": False}},
         kms_keys={use: KEY + use for use in ("function", "bucket", "database")},
-        grant_pubsub_token_creator="true",
         deployers=[DEPLOYER],
         labels=LABELS,
         alert_emails=["ada@example.com"],
@@ -174,8 +179,17 @@ def _place(kind: str, values: dict[str, Any]) -> str:
 
 
 def test_default_deployment(usual: Life) -> None:
-    """A fresh project: ten grants, and two for Vertex AI."""
+    """A fresh project: eleven grants, and two for Vertex AI."""
     assert _grants(usual.resources) == ALWAYS | ON_VERTEX
+
+
+def test_every_grant_to_an_agent_waits_for_it(module: Workspace) -> None:
+    """An identity made a moment ago is not found by whoever grants to it."""
+    text = (module.folder / "iam.tf").read_text()
+    blocks = re.split(r"^(?=resource )", text, flags=re.MULTILINE)[1:]
+    granting = [block for block in blocks if "google_project_service_identity.agents[" in block]
+    assert len(granting) == 5
+    assert all("time_sleep.agents" in block for block in granting)
 
 
 def test_own_roles_hold_what_the_program_calls(usual: Life) -> None:
@@ -199,14 +213,16 @@ def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
     """Without Vertex AI its two grants are gone; each option adds its own."""
     keys = ("artifactregistry", "cloudfunctions", "eventarc", "run", "storage")
     accounts = ("run", "trigger", "build")
-    signs = "roles/iam.serviceAccountOpenIdTokenCreator"
     assert _grants(unusual.resources) == ALWAYS | {
         (RUN, "roles/storage.objectViewer", "bucket more-images", ""),
         (RUN, "roles/secretmanager.secretAccessor", "secret model-key", ""),
         *((f"agent {agent}", ENCRYPT, "key function", "") for agent in keys),
         ("agent storage", ENCRYPT, "key bucket", ""),
         ("agent firestore", ENCRYPT, "key database", ""),
-        ("agent pubsub", signs, "account describer-trigger", ""),
+        *(
+            (f"agent {agent}", f"roles/{agent}.serviceAgent", ON_PROJECT, "")
+            for agent in ("artifactregistry", "cloudfunctions", "run")
+        ),
         *(
             (DEPLOYER, "roles/iam.serviceAccountUser", f"account describer-{a}", "")
             for a in accounts

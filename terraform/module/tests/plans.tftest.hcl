@@ -88,7 +88,7 @@ run "fresh" {
       STREAM_TIMEOUT_SECONDS = "240"
       CHUNK_TIMEOUT_SECONDS  = "45"
       LEASE_SECONDS          = "60"
-      MAX_ATTEMPTS           = "10"
+      MAX_ATTEMPTS           = "5"
       MAX_EVENT_AGE_SECONDS  = "82800"
       LOG_LEVEL              = "INFO"
     })
@@ -195,7 +195,7 @@ run "fresh" {
   }
 
   assert {
-    condition     = length(google_kms_crypto_key_iam_member.agents) + length(google_service_account_iam_member.deployer_acts_as) + length(google_service_account_iam_member.pubsub_signs) + length(google_secret_manager_secret_iam_member.run_reads_key) == 0
+    condition     = length(google_kms_crypto_key_iam_member.agents) + length(google_service_account_iam_member.deployer_acts_as) + length(google_project_iam_member.agents) + length(google_secret_manager_secret_iam_member.run_reads_key) == 0
     error_message = "Nothing optional is granted by default."
   }
 }
