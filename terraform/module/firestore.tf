@@ -66,6 +66,13 @@ resource "google_firestore_field" "unindexed" {
   collection = var.firestore_collection
   field      = each.key
 
+  # Indexes of a collection with many records take hours, and nothing here needs them to be gone.
+  # https://github.com/hashicorp/terraform-provider-google/issues/28341
+  skip_wait = true
+
+  # Otherwise `destroy` would index all that it leaves, which is paid for, and end the time to live.
+  deletion_policy = var.delete_data_on_destroy ? "DELETE" : "ABANDON"
+
   # An empty block: no index at all.
   index_config {}
 

@@ -89,6 +89,8 @@ resource "google_storage_bucket_iam_member" "run_reads_images" {
 }
 
 # Vertex AI reads a gs:// image with the caller's rights or its agent's; its page of errors names both.
+# Neither that page nor another says that reading one object is all it does with a gs:// image, so this is
+# not the narrower roles/storage.legacyObjectReader.
 # https://docs.cloud.google.com/gemini-enterprise-agent-platform/reference/models/api-errors
 resource "google_storage_bucket_iam_member" "vertex_reads_images" {
   for_each = { for name, bucket in local.images : name => bucket if local.on_vertex && var.image_input != "inline" }

@@ -59,12 +59,29 @@ resource "google_storage_bucket" "images" {
   depends_on = [google_project_service.storage, time_sleep.keys]
 }
 
+locals {
+  existing = { for name, bucket in local.images : name => bucket if !bucket.create }
+}
+
+# Of a data source, not of `local.project_number`: that is not known before the first apply.
+data "google_project" "this" {
+  count = length(local.existing) == 0 ? 0 : 1
+
+  project_id = var.google_cloud_project
+}
+
 data "google_storage_bucket" "existing" {
-  for_each = { for name, bucket in local.images : name => bucket if !bucket.create }
+  for_each = local.existing
 
   name = each.key
 
   lifecycle {
+    # https://docs.cloud.google.com/run/docs/triggering/storage-triggers
+    postcondition {
+      condition     = tostring(self.project_number) == data.google_project.this[0].number
+      error_message = "Bucket ${each.key} belongs to project ${self.project_number}, not to ${var.google_cloud_project}: a trigger can only be made for a bucket of its own project. Deploy into the bucket's project."
+    }
+
     postcondition {
       condition     = length(regexall("^([A-Z]+-[A-Z]+[0-9]+|US|EU|ASIA|[A-Z]+[0-9]+)$", upper(self.location))) > 0
       error_message = "Bucket ${each.key} is at \"${self.location}\": expected a region, a dual-region or a multi-region that an Eventarc trigger can stand in."

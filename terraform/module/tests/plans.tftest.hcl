@@ -163,6 +163,11 @@ run "fresh" {
     error_message = "Long texts and times must not be indexed, nor expire."
   }
 
+  assert {
+    condition     = alltrue([for field in google_firestore_field.unindexed : field.deletion_policy == "ABANDON" && field.skip_wait])
+    error_message = "Exemptions stay with the records, and nobody waits for them."
+  }
+
   # Who may do what; the whole list is in tests/terraform/test_permissions.py.
   assert {
     condition     = google_project_iam_custom_role.predict[0].permissions == toset(["aiplatform.endpoints.predict"])
@@ -256,6 +261,11 @@ run "existing_database" {
   assert {
     condition     = google_firestore_field.unindexed["description"].database == "shop"
     error_message = "Wrong database."
+  }
+
+  assert {
+    condition     = alltrue([for field in google_firestore_field.unindexed : field.deletion_policy == "ABANDON"])
+    error_message = "What destroy leaves of the records it leaves as it was."
   }
 }
 
@@ -488,6 +498,11 @@ run "less_common_options" {
   }
 
   assert {
+    condition     = alltrue([for field in google_firestore_field.unindexed : field.deletion_policy == "DELETE"])
+    error_message = "With the records go their exemptions."
+  }
+
+  assert {
     condition     = google_firestore_database.records[0].deletion_policy == "DELETE" && google_firestore_database.records[0].delete_protection_state == "DELETE_PROTECTION_DISABLED"
     error_message = "Destroy was told to delete the records."
   }
@@ -543,6 +558,22 @@ run "quiet_logs_are_warned_of" {
   expect_failures = [check.deliveries_are_logged]
 }
 
+run "existing_bucket_of_another_project" {
+  command = plan
+
+  variables {
+    bucket_name   = "holiday-pictures"
+    create_bucket = false
+  }
+
+  override_data {
+    target = data.google_storage_bucket.existing
+    values = { location = "EU", project_number = 999999999999 }
+  }
+
+  expect_failures = [data.google_storage_bucket.existing]
+}
+
 run "existing_bucket_at_an_unknown_place" {
   command = plan
 
@@ -553,7 +584,7 @@ run "existing_bucket_at_an_unknown_place" {
 
   override_data {
     target = data.google_storage_bucket.existing
-    values = { location = "somewhere" }
+    values = { location = "somewhere", project_number = 123456789012 }
   }
 
   expect_failures = [data.google_storage_bucket.existing]

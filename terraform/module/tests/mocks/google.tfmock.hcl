@@ -1,5 +1,11 @@
 # Well-formed values for what only Google would fill in.
 
+mock_data "google_project" {
+  defaults = {
+    number = "123456789012"
+  }
+}
+
 mock_data "google_storage_project_service_account" {
   defaults = {
     email_address = "service-123456789012@gs-project-accounts.iam.gserviceaccount.com"
@@ -9,7 +15,8 @@ mock_data "google_storage_project_service_account" {
 
 mock_data "google_storage_bucket" {
   defaults = {
-    location = "EU"
+    location       = "EU"
+    project_number = 123456789012
   }
 }
 
