@@ -27,6 +27,7 @@ module "describer" {
   min_instances            = var.min_instances
   max_instances            = var.max_instances
   vpc                      = var.vpc
+  worker_pool              = var.worker_pool
   kms_keys                 = var.kms_keys
   alerts                   = var.alerts
   alert_emails             = var.alert_emails

@@ -38,7 +38,7 @@ variable "create_bucket" {
 }
 
 variable "bucket_location" {
-  description = "Location of the bucket made here: a region, a dual-region such as nam4, or us, eu, asia. It never moves once the bucket is made. Null: the region of the function at that time."
+  description = "Location of the bucket: a region, a dual-region such as nam4, or us, eu, asia. It never moves once the bucket is made. Null: the region of the function at that time; read from the bucket if it is not made here."
   type        = string
   default     = null
 }
@@ -154,6 +154,12 @@ variable "vpc" {
     egress     = optional(string, "PRIVATE_RANGES_ONLY")
   })
   default = null
+}
+
+variable "worker_pool" {
+  description = "Private pool that builds the function, as projects/P/locations/L/workerPools/W, where an organisation allows no other. Null: Google's own."
+  type        = string
+  default     = null
 }
 
 variable "kms_keys" {

@@ -1,9 +1,9 @@
 # Another OpenAI-compatible server in place of Vertex AI. Its key is put into Secret Manager first, so
 # that neither this file nor Terraform's state ever holds it:
 #
-#   gcloud services enable secretmanager.googleapis.com
-#   gcloud secrets create model-key --replication-policy=automatic
-#   printf %s "$KEY" | gcloud secrets versions add model-key --data-file=-
+#   gcloud services enable secretmanager.googleapis.com --project=my-project
+#   gcloud secrets create model-key --replication-policy=automatic --project=my-project
+#   printf %s "$KEY" | gcloud secrets versions add model-key --data-file=- --project=my-project
 #   terraform apply -var-file=examples/own-model.tfvars
 
 google_cloud_project = "my-project"

@@ -115,6 +115,7 @@ resource "google_cloudfunctions2_function" "describe" {
     entry_point       = "describe_image"
     docker_repository = google_artifact_registry_repository.images.id
     service_account   = google_service_account.build.name
+    worker_pool       = var.worker_pool
 
     source {
       storage_source {

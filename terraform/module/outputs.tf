@@ -2,6 +2,7 @@ locals {
   console = "https://console.cloud.google.com"
   # The console spells the default database's id without its brackets.
   console_database = var.firestore_database == "(default)" ? "-default-" : var.firestore_database
+  upload_command   = "gcloud storage cp IMAGE.jpg gs://${local.primary_bucket}/ --project=${var.google_cloud_project}"
   records_path     = "projects/${var.google_cloud_project}/databases/${var.firestore_database}/documents/${var.firestore_collection}"
 }
 
@@ -9,10 +10,11 @@ output "next_steps" {
   description = "What to do now."
   value       = <<-EOT
     1. Upload an image:
-         gcloud storage cp IMAGE.jpg gs://${local.primary_bucket}/
+         ${local.upload_command}
     2. Read its record, a few seconds later:
          id=$(printf %s gs://${local.primary_bucket}/IMAGE.jpg | sha256sum | cut -d' ' -f1)
          curl -H "Authorization: Bearer $(gcloud auth print-access-token)" \
+           -H "x-goog-user-project: ${var.google_cloud_project}" \
            "https://firestore.googleapis.com/v1/${local.records_path}/$id"
     3. Watch: the outputs dashboard_url and logs_url.
   EOT
@@ -20,7 +22,7 @@ output "next_steps" {
 
 output "upload_command" {
   description = "Uploads an image to be described."
-  value       = "gcloud storage cp IMAGE.jpg gs://${local.primary_bucket}/"
+  value       = local.upload_command
 }
 
 output "record_url" {

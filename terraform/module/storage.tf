@@ -16,7 +16,7 @@ locals {
   bucket_locations = { for name, bucket in local.images : name => lower(
     bucket.create
     ? google_storage_bucket.images[name].location
-    : data.google_storage_bucket.existing[name].location
+    : bucket.location == null ? data.google_storage_bucket.existing[name].location : bucket.location
   ) }
 }
 
@@ -73,13 +73,19 @@ data "google_project" "this" {
 data "google_storage_bucket" "existing" {
   for_each = local.existing
 
-  name = each.key
+  project = var.google_cloud_project
+  name    = each.key
 
   lifecycle {
     # https://docs.cloud.google.com/run/docs/triggering/storage-triggers
     postcondition {
       condition     = tostring(self.project_number) == data.google_project.this[0].number
       error_message = "Bucket ${each.key} belongs to project ${self.project_number}, not to ${var.google_cloud_project}: a trigger can only be made for a bucket of its own project. Deploy into the bucket's project."
+    }
+
+    postcondition {
+      condition     = each.value.location == null || upper(coalesce(each.value.location, "none")) == upper(self.location)
+      error_message = "Bucket ${each.key} is at ${lower(self.location)}, not at ${coalesce(each.value.location, "no place")}: correct its location, or leave it out."
     }
 
     postcondition {

@@ -77,18 +77,13 @@ variable "create_bucket" {
 }
 
 variable "bucket_location" {
-  description = "Location of the bucket made here: a region, a dual-region such as nam4, or us, eu, asia. It never moves once the bucket is made. Null: the region of the function at that time."
+  description = "Location of the bucket: a region, a dual-region such as nam4, or us, eu, asia. It never moves once the bucket is made. Null: the region of the function at that time; read from the bucket if it is not made here."
   type        = string
   default     = null
 
   validation {
     condition     = length(regexall("^([a-z]+-[a-z]+[0-9]+|us|eu|asia|[a-z]+[0-9]+)$", lower(var.bucket_location == null ? "us" : var.bucket_location))) > 0
     error_message = "bucket_location: expected a region (us-central1), a dual-region (nam4) or a multi-region (us, eu, asia)."
-  }
-
-  validation {
-    condition     = var.create_bucket || var.bucket_location == null
-    error_message = "bucket_location: the bucket exists (create_bucket is false), so its location is read from it; leave this out."
   }
 }
 
@@ -121,11 +116,6 @@ variable "buckets" {
   validation {
     condition     = alltrue([for bucket in values(var.buckets) : length(regexall("^([a-z]+-[a-z]+[0-9]+|us|eu|asia|[a-z]+[0-9]+)$", lower(bucket.location == null ? "us" : bucket.location))) > 0])
     error_message = "buckets: expected a region (us-central1), a dual-region (nam4) or a multi-region (us, eu, asia) as `location`."
-  }
-
-  validation {
-    condition     = alltrue([for bucket in values(var.buckets) : bucket.create || bucket.location == null])
-    error_message = "buckets: a bucket that exists (create = false) has a location already; leave `location` out."
   }
 }
 
@@ -332,6 +322,17 @@ variable "vpc" {
   validation {
     condition     = contains(["ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"], var.vpc.egress)
     error_message = "vpc: egress is \"${var.vpc.egress}\": expected ALL_TRAFFIC or PRIVATE_RANGES_ONLY."
+  }
+}
+
+variable "worker_pool" {
+  description = "Private pool that builds the function, as projects/P/locations/L/workerPools/W, where an organisation allows no other. Null: Google's own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = length(regexall("^projects/[^/]+/locations/[^/]+/workerPools/[^/]+$", var.worker_pool == null ? "projects/p/locations/l/workerPools/w" : var.worker_pool)) > 0
+    error_message = "worker_pool: expected projects/P/locations/L/workerPools/W."
   }
 }
 

@@ -54,6 +54,17 @@ module "each" {
   google_cloud_project = each.key
 }
 
+module "existing" {
+  source = "SOURCE"
+
+  google_cloud_project = "existing-project"
+  bucket_name          = "holiday-pictures"
+  create_bucket        = false
+  bucket_location      = "us"
+  buckets              = { "more-pictures" = { create = false, location = "us" } }
+  depends_on           = [terraform_data.before]
+}
+
 output "files" {
   value = module.counted[0].source_archive.files
 }
@@ -117,12 +128,13 @@ def applied(caller: Workspace) -> Iterator[Workspace]:
 
 
 def test_module_is_called_with_count_for_each_and_depends_on(caller: Workspace) -> None:
-    """No provider of its own, so that all three are allowed; three deployments are planned."""
+    """No provider of its own, so that all three are allowed; four deployments are planned."""
     functions = caller.plan().resources("google_cloudfunctions2_function")
     assert {function["address"].split(".google")[0] for function in functions} == {
         "module.counted[0]",
         'module.each["first-project"]',
         'module.each["second-project"]',
+        "module.existing",
     }
 
 

@@ -1,7 +1,9 @@
 """Each example can be planned as it stands, and deploys settings that the function accepts."""
 
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +35,7 @@ def test_variables_file_to_copy_is_enough(workspace: Workspace) -> None:
     plan = workspace.plan("-var-file=terraform.tfvars.example")
     assert (
         plan.output("upload_command")
-        == "gcloud storage cp IMAGE.jpg gs://my-project-describer-images/"
+        == "gcloud storage cp IMAGE.jpg gs://my-project-describer-images/ --project=my-project"
     )
 
 
@@ -87,6 +89,60 @@ def test_guide_names_every_example() -> None:
     """Each file that the guide sends its reader to is there, and the other way round."""
     guide = (ROOT / "docs" / "deploy.md").read_text()
     assert set(re.findall(r"examples/([\w-]+\.tfvars)", guide)) == set(EXAMPLES)
+
+
+def _commands(path: Path) -> list[str]:
+    """Give the gcloud commands of a text, those over several lines as one."""
+    text = path.read_text().replace("\\\n", " ")
+    return re.findall(r"^[#\s|]*((?:.*\| )?gcloud [a-z].*)$", text, re.MULTILINE)
+
+
+def test_every_command_names_its_project(workspace: Workspace) -> None:
+    """Whatever project the reader's gcloud is set to, the commands go to the one deployed to."""
+    texts = [
+        ROOT / "README.md",
+        ROOT / "docs" / "deploy.md",
+        *(ROOT / "terraform").rglob("*.tfvars"),
+    ]
+    commands = [command for text in texts for command in _commands(text)]
+    assert len(commands) > 8
+    wrong = [
+        command
+        for command in commands
+        if "--project=" not in command
+        and not command.startswith(("gcloud auth", "gcloud components"))
+    ]
+    assert wrong == []
+    steps = workspace.plan("-var-file=terraform.tfvars.example").output("next_steps")
+    assert "/ --project=my-project" in steps
+
+
+def test_reader_logs_in_twice_and_enables_what_the_plan_calls() -> None:
+    """Terraform and gcloud each have credentials; three services come before the first plan."""
+    guide, readme = (ROOT / "docs" / "deploy.md").read_text(), (ROOT / "README.md").read_text()
+    assert {"gcloud auth login", "gcloud auth application-default login"} <= set(guide.split("\n"))
+    for text in (guide, readme):
+        (enabled,) = re.findall(r"gcloud services enable ((?:[\w.]+ ?|\\\n *)+)", text)
+        assert set(re.findall(r"(\w+)\.googleapis\.com", enabled)) == {
+            "cloudresourcemanager",
+            "serviceusage",
+            "cloudbilling",
+        }
+
+
+def test_state_can_be_kept_remotely(workspace: Workspace, tmp_path: Path) -> None:
+    """The example is a backend that Terraform knows, and that locks."""
+    shutil.copy(workspace.folder / "backend.tf.example", tmp_path / "backend.tf")
+    done = subprocess.run(
+        ["terraform", "init", "-backend=false", "-no-color"],
+        cwd=tmp_path,
+        env=workspace.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'backend "gcs"' in (tmp_path / "backend.tf").read_text()
 
 
 def test_guide_finds_the_record_as_the_function_names_it(workspace: Workspace) -> None:

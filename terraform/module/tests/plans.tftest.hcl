@@ -416,7 +416,13 @@ run "network_direct" {
   command = plan
 
   variables {
-    vpc = { network = "default", subnetwork = "private", egress = "ALL_TRAFFIC" }
+    vpc         = { network = "default", subnetwork = "private", egress = "ALL_TRAFFIC" }
+    worker_pool = "projects/builds/locations/us-central1/workerPools/private"
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.describe.build_config[0].worker_pool == var.worker_pool
+    error_message = "Wrong worker pool."
   }
 
   assert {
@@ -556,6 +562,18 @@ run "quiet_logs_are_warned_of" {
   }
 
   expect_failures = [check.deliveries_are_logged]
+}
+
+run "existing_bucket_at_another_place" {
+  command = plan
+
+  variables {
+    bucket_name     = "holiday-pictures"
+    create_bucket   = false
+    bucket_location = "us"
+  }
+
+  expect_failures = [data.google_storage_bucket.existing]
 }
 
 run "existing_bucket_of_another_project" {

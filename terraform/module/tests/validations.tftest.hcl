@@ -117,22 +117,6 @@ run "bucket_location_is_a_zone" {
   expect_failures = [var.bucket_location]
 }
 
-run "bucket_location_of_existing" {
-  command = plan
-
-  module {
-    source = "./tests/variables"
-  }
-
-  variables {
-    create_bucket   = false
-    bucket_name     = "images"
-    bucket_location = "eu"
-  }
-
-  expect_failures = [var.bucket_location]
-}
-
 run "buckets_name_as_uri" {
   command = plan
 
@@ -171,20 +155,6 @@ run "buckets_location_is_a_zone" {
 
   variables {
     buckets = { more = { location = "us-central1-a" } }
-  }
-
-  expect_failures = [var.buckets]
-}
-
-run "buckets_location_of_existing" {
-  command = plan
-
-  module {
-    source = "./tests/variables"
-  }
-
-  variables {
-    buckets = { more = { create = false, location = "eu" } }
   }
 
   expect_failures = [var.buckets]
@@ -1142,4 +1112,18 @@ run "log_level_unknown" {
   }
 
   expect_failures = [var.log_level]
+}
+
+run "worker_pool_by_name_alone" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    worker_pool = "private"
+  }
+
+  expect_failures = [var.worker_pool]
 }
