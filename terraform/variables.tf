@@ -105,13 +105,13 @@ variable "runtime" {
 }
 
 variable "timeout_seconds" {
-  description = "Seconds that one delivery may take. Whole stream and 60 s for the rest must fit."
+  description = "Seconds that one delivery may take. The whole stream and 120 s for the rest must fit."
   type        = number
   default     = null
 }
 
 variable "available_memory" {
-  description = "Memory of an instance, such as 512Mi or 1Gi. Images sent inline are held in it: up to `concurrency` at once."
+  description = "Memory of an instance, such as 512Mi or 1Gi. Images sent inline take at most 64 MB of it at a time; others wait."
   type        = string
   default     = null
 }

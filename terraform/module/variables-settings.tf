@@ -310,8 +310,8 @@ variable "stream_timeout_seconds" {
   nullable    = false
 
   validation {
-    condition     = var.stream_timeout_seconds >= 1 && var.stream_timeout_seconds <= 480
-    error_message = "stream_timeout_seconds is ${var.stream_timeout_seconds}: expected seconds from 1 to 480, which leaves 60 of the platform's 540."
+    condition     = var.stream_timeout_seconds >= 1 && var.stream_timeout_seconds <= 420
+    error_message = "stream_timeout_seconds is ${var.stream_timeout_seconds}: expected seconds from 1 to 420, which leaves 120 of the platform's 540."
   }
 
   validation {

@@ -208,9 +208,9 @@ variable "runtime" {
 }
 
 variable "timeout_seconds" {
-  description = "Seconds that one delivery may take. Whole stream and 60 s for the rest must fit."
+  description = "Seconds that one delivery may take. The whole stream and 120 s for the rest must fit."
   type        = number
-  default     = 300
+  default     = 360
   nullable    = false
 
   # 540: the platform's limit for event-driven functions, and below the 600 s within which a push
@@ -222,13 +222,13 @@ variable "timeout_seconds" {
   }
 
   validation {
-    condition     = var.timeout_seconds >= var.stream_timeout_seconds + 60
-    error_message = "timeout_seconds is ${var.timeout_seconds}, stream_timeout_seconds ${var.stream_timeout_seconds}: expected at least 60 s more, for claim, preparation and record."
+    condition     = var.timeout_seconds >= var.stream_timeout_seconds + 120
+    error_message = "timeout_seconds is ${var.timeout_seconds}, stream_timeout_seconds ${var.stream_timeout_seconds}: expected at least 120 s more, for claim, the wait for memory, and record."
   }
 }
 
 variable "available_memory" {
-  description = "Memory of an instance, such as 512Mi or 1Gi. Images sent inline are held in it: up to `concurrency` at once."
+  description = "Memory of an instance, such as 512Mi or 1Gi. Images sent inline take at most 64 MB of it at a time; others wait."
   type        = string
   default     = "512Mi"
   nullable    = false

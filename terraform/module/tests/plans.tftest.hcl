@@ -52,7 +52,7 @@ run "fresh" {
 
   assert {
     condition = (
-      google_cloudfunctions2_function.describe.service_config[0].timeout_seconds == 300
+      google_cloudfunctions2_function.describe.service_config[0].timeout_seconds == 360
       && google_cloudfunctions2_function.describe.service_config[0].max_instance_request_concurrency == 80
       && google_cloudfunctions2_function.describe.service_config[0].available_cpu == "1"
       && google_cloudfunctions2_function.describe.service_config[0].available_memory == "512Mi"
@@ -466,7 +466,7 @@ run "all_settings" {
     stream_timeout_seconds = 100
     chunk_timeout_seconds  = 20
     lease_seconds          = 30
-    timeout_seconds        = 160
+    timeout_seconds        = 220
     image_input            = "inline"
   }
 

@@ -268,7 +268,7 @@ run "timeout_shorter_than_stream" {
   }
 
   variables {
-    timeout_seconds = 299
+    timeout_seconds = 359
   }
 
   expect_failures = [var.timeout_seconds]
@@ -1010,7 +1010,7 @@ run "stream_timeout_leaves_nothing_of_the_limit" {
 
   variables {
     timeout_seconds        = 540
-    stream_timeout_seconds = 480.5
+    stream_timeout_seconds = 420.5
   }
 
   expect_failures = [var.stream_timeout_seconds]
