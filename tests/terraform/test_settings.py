@@ -117,7 +117,7 @@ def test_defaults_are_the_same(workspace: Workspace) -> None:
         ("lease_seconds", "11"),
         ("lease_seconds", "900"),
         ("flush_seconds", "60"),
-        ("stream_timeout_seconds", "480"),
+        ("stream_timeout_seconds", "420"),
         ("chunk_timeout_seconds", "400"),
         ("max_event_age_seconds", "85200"),
         ("max_attempts", "1000"),
@@ -130,7 +130,7 @@ def test_limits_in_terraform_are_within_the_function_s(name: str, value: str) ->
     fitting = {
         "LEASE_SECONDS": "900",
         "CHUNK_TIMEOUT_SECONDS": "1",
-        "STREAM_TIMEOUT_SECONDS": "480",
+        "STREAM_TIMEOUT_SECONDS": "420",
         "FLUSH_SECONDS": "1",
     }
     text = (ROOT / "terraform" / "module" / "variables-settings.tf").read_text()

@@ -1100,6 +1100,21 @@ run "max_event_age_beyond_redelivery" {
   expect_failures = [var.max_event_age_seconds]
 }
 
+run "max_event_age_within_a_lease" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    max_event_age_seconds = 200
+    lease_seconds         = 300
+  }
+
+  expect_failures = [var.max_event_age_seconds]
+}
+
 run "log_level_unknown" {
   command = plan
 
