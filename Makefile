@@ -21,7 +21,7 @@ demo: $(READY)  ## Describe sample images on this machine, live; KEEP=1 stays up
 
 describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg folder"
 	@test -n "$(FILE)" || { echo 'Which image? make describe FILE=photo.jpg'; exit 2; }
-	@$(BIN)/python -m local.describe $(FILE)
+	@$(BIN)/python -m local.demo.describe $(FILE)
 
 test: $(READY) lint  ## Run every test, with the real parts that are installed
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)

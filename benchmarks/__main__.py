@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks import report, runs, scale
 from benchmarks.contestants import TITLES
-from local.function import ROOT
+from local.servers.function import ROOT
 
 _QUIET_SHARE = 0.02
 

@@ -11,9 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from local.emulators import PROJECT
-from local.function import ROOT
-from local.processes import LOOPBACK, Server, StartError, accepts, free_port, log_folder, start
+from local.servers.emulators import PROJECT
+from local.servers.function import ROOT
+from local.servers.processes import (
+    LOOPBACK,
+    Server,
+    StartError,
+    accepts,
+    free_port,
+    log_folder,
+    start,
+)
 
 HERE = Path(__file__).resolve().parent
 PORT_SECONDS = 60.0

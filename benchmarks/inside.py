@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from local.function import ROOT
+from local.servers.function import ROOT
 
 # The first that fits wins. Names of packages, as imports and as folders.
 _GROUPS = (

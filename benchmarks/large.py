@@ -21,11 +21,11 @@ import httpx2
 from rich.console import Console
 from rich.table import Table
 
-from local.bucket import SAMPLES
-from local.emulators import PROJECT, firestore_emulator, gcs_server
-from local.events import cloud_event
-from local.function import FunctionServer, function_server
-from local.model import standin_server
+from local.servers.bucket import SAMPLES
+from local.servers.emulators import PROJECT, firestore_emulator, gcs_server
+from local.servers.events import cloud_event
+from local.servers.function import FunctionServer, function_server
+from local.servers.model import standin_server
 
 MB = 1_000_000
 

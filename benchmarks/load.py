@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from local.events import cloud_event
-from local.processes import LOOPBACK
+from local.servers.events import cloud_event
+from local.servers.processes import LOOPBACK
 
 BUCKET = "benchmark"
 _ENOUGH_OF_AN_ANSWER = len("HTTP/1.1 200")

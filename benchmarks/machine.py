@@ -9,7 +9,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from local.function import ROOT
+from local.servers.function import ROOT
 
 _PACKAGES = ("functions-framework", "openai", "httpx2", "google-cloud-firestore", "grpcio")
 

@@ -17,8 +17,8 @@ from typing import Any
 import functions_framework.aio
 import uvicorn
 
-from local.function import ROOT
-from local.processes import LOOPBACK
+from local.servers.function import ROOT
+from local.servers.processes import LOOPBACK
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from benchmarks import prices
 from benchmarks.contestants import TITLES
 from benchmarks.measure import Sample, Start, Writes, median
 from benchmarks.runs import AT_ONCE, CHUNKS, CHUNKS_AT_ONCE, DEPLOYED_AT_ONCE, HELD, LEVELS, Results
-from local.function import ROOT
+from local.servers.function import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 FOLDER = ROOT / "docs" / "performance"

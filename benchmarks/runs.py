@@ -28,8 +28,8 @@ from benchmarks.load import run_load
 from benchmarks.measure import Rig, Sample, Start, Writes, median
 from benchmarks.model import ModelServer, Pace
 from benchmarks.store import Counts, Store, counting
-from local.emulators import firestore_emulator
-from local.function import ROOT
+from local.servers.emulators import firestore_emulator
+from local.servers.function import ROOT
 
 ROUNDS = 3
 AT_ONCE = 200

@@ -11,8 +11,8 @@ from typing import Any
 import grpc.aio
 from google.cloud.firestore_v1.types import CommitRequest
 
-from local.emulators import PROJECT
-from local.processes import LOOPBACK
+from local.servers.emulators import PROJECT
+from local.servers.processes import LOOPBACK
 
 DATABASE = f"projects/{PROJECT}/databases/(default)"
 COMMIT = "/google.firestore.v1.Firestore/Commit"

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from describer.delivery.event import Upload
 from describer.errors import ObjectGoneError, RecordExistsError, VersionConflictError
-from describer.event import Upload
-from describer.image import Image
-from describer.prompt import Instructions
-from describer.room import Buffer, FullError
-from describer.store import CALL_SECONDS, REMOVE, Fields, Snapshot, Version
-from describer.stream import Chunk
+from describer.images.loading import Image
+from describer.images.room import Buffer, FullError
+from describer.model.prompt import Instructions
+from describer.model.stream import Chunk
+from describer.records.store import CALL_SECONDS, REMOVE, Fields, Snapshot, Version
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class _Document:
 
 
 class MemoryStore:
-    """See `describer.store.Store`.
+    """See `describer.records.store.Store`.
 
     Attributes:
         writes: every write that landed, as (record id, fields after it), in order.
@@ -102,7 +102,7 @@ class MemoryStore:
 
 
 class MemoryBucket:
-    """See `describer.bucket.Bucket`. Objects by name, whatever the bucket and the generation."""
+    """See `describer.images.bucket.Bucket`. Objects by name alone."""
 
     def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
         self._objects = objects or {}
@@ -130,7 +130,7 @@ class Script:
 
 @dataclass(slots=True)
 class ScriptedModel:
-    """See `describer.model.Model`. Plays scripts in order, the last one over and over.
+    """See `describer.model.chat.Model`. Plays scripts in order, the last one over and over.
 
     Attributes:
         begun: requests that were accepted, and so paid for, as (model, image's address or size).

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 from google.cloud import storage
 
-from local.emulators import firestore_emulator, gcs_server, why_no_firestore, why_no_gcs
-from local.model import StandInServer, standin_server
-from local.processes import Server
+from local.servers.emulators import firestore_emulator, gcs_server, why_no_firestore, why_no_gcs
+from local.servers.model import StandInServer, standin_server
+from local.servers.processes import Server
 
 
 def missing(reason: str) -> None:

@@ -23,8 +23,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from local.emulators import why_no_firestore, why_no_gcs
-from local.processes import keep_logs
+from local.servers.emulators import why_no_firestore, why_no_gcs
+from local.servers.processes import keep_logs
 from tests.chaos import invariants
 from tests.chaos.run import Outcome, parts, run
 from tests.chaos.schedule import make

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from describer.record import record_id
+from describer.records.record import record_id
 from tests.chaos.run import MAX_ATTEMPTS, Generation, Outcome
 
 _ANSWERS = frozenset({200, 503})

@@ -28,7 +28,7 @@ import httpx2
 from rich.console import Console
 from rich.progress import Progress
 
-from local.events import cloud_event
+from local.servers.events import cloud_event
 from tests.chaos.platform import Eventarc, Slot
 from tests.chaos.run import Parts, parts, png, read_records
 

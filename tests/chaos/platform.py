@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx2
 
-from local.events import Headers
-from local.function import FunctionServer, start_function
-from local.processes import Server, accepts
+from local.servers.events import Headers
+from local.servers.function import FunctionServer, start_function
+from local.servers.processes import Server, accepts
 
 # The platform gives an instance ten seconds between SIGTERM and SIGKILL.
 # Source: https://docs.cloud.google.com/run/docs/container-contract#instance-shutdown

@@ -20,11 +20,11 @@ import httpx2
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
-from describer.record import record_id
-from local.emulators import firestore_emulator, gcs_server
-from local.events import cloud_event
-from local.model import StandInServer, standin_server
-from local.processes import Server
+from describer.records.record import record_id
+from local.servers.emulators import firestore_emulator, gcs_server
+from local.servers.events import cloud_event
+from local.servers.model import StandInServer, standin_server
+from local.servers.processes import Server
 from tests.chaos.platform import Delivery, Eventarc, Incarnation, Slot, freeze
 from tests.chaos.schedule import STORE_FAULTS, Put, Schedule, Strike
 from tests.chaos.store_proxy import Commit, StoreProxy, Verdict

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Literal
 
-from local import faults
-from local.faults import Step
+from local.standin import faults
+from local.standin.faults import Step
 
 Stage = Literal["claim", "after claim", "mid-stream", "record", "after record"]
 # Where a process may die, in the order in which a delivery gets there.

@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 from google.cloud.firestore_v1 import types
 
-from local.processes import LOOPBACK
+from local.servers.processes import LOOPBACK
 
 _CommitRequest: Any = types.CommitRequest.pb()
 _SERVICE = "/google.firestore.v1.Firestore/"
@@ -131,7 +131,7 @@ class StoreProxy(grpc.GenericRpcHandler):  # type: ignore[misc, unused-ignore]
 
 
 def read_commit(request: bytes) -> Commit:
-    """Tell which step of a delivery a commit is; see `describer/record.py` for the shapes."""
+    """Tell which step of a delivery a commit is; see `records/record.py` for the shapes."""
     (write,) = _CommitRequest.FromString(request).writes
     fields = write.update.fields
     state = fields["status"].map_value.fields["state"].string_value

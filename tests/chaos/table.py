@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 
 from rich.console import Console
 
-from describer.record import record_id
+from describer.records.record import record_id
 from tests.chaos import invariants
 from tests.chaos.run import Outcome, Parts, parts, run
 from tests.chaos.schedule import MODEL_FAULTS, STAGES, STORE_FAULTS, Put, Schedule, Strike

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from local.model import StandInServer
-from local.processes import Server
+from local.servers.model import StandInServer
+from local.servers.processes import Server
 from tests.chaos import invariants
 from tests.chaos.load import burst
 from tests.chaos.run import Parts, run

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.oauth2 import service_account
 
 from describer.errors import TokenError
-from describer.token import SCOPE, AccessToken
+from describer.model.token import SCOPE, AccessToken
 
 _WELL = json.dumps(
     {"access_token": "ya29.one", "expires_in": 3600, "token_type": "Bearer"}
@@ -131,7 +131,7 @@ def test_a_slow_token_server_costs_each_delivery_one_time_out(
     server: _Server, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not the time-outs of all that came before."""
-    monkeypatch.setattr("describer.token.REFRESH_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("describer.model.token.REFRESH_TIMEOUT_SECONDS", 0.3)
     token = access_token(key, f"http://127.0.0.1:{server.server_port}/token")
     server.gate.clear()
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from google.cloud import storage
 
-from describer.bucket import CloudStorage
+from describer.delivery.event import Upload
 from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
-from describer.event import Upload
-from describer.room import Buffer
-from local.function import ROOT
+from describer.images.bucket import CloudStorage
+from describer.images.room import Buffer
+from local.servers.function import ROOT
 
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 40
 
@@ -75,9 +75,9 @@ HANG = """
 import asyncio
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
-from describer.bucket import CloudStorage
-from describer.event import Upload
-from describer.room import Buffer
+from describer.images.bucket import CloudStorage
+from describer.delivery.event import Upload
+from describer.images.room import Buffer
 
 async def work():
     client = storage.Client(project="p", credentials=AnonymousCredentials())

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from describer.clients import build_store
+from describer.build import build_store
 from describer.errors import RecordExistsError, VersionConflictError
 from describer.memory import MemoryStore
+from describer.records.store import REMOVE, Store
 from describer.settings import Settings
-from describer.store import REMOVE, Store
 
 Check = Callable[[Store], Awaitable[None]]
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)

@@ -12,12 +12,12 @@ import pytest
 from google.cloud import firestore, storage
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from describer.record import record_id
-from local.emulators import PROJECT
-from local.events import cloud_event
-from local.function import ROOT, FunctionServer, function_server
-from local.model import StandInServer
-from local.processes import Server
+from describer.records.record import record_id
+from local.servers.emulators import PROJECT
+from local.servers.events import cloud_event
+from local.servers.function import ROOT, FunctionServer, function_server
+from local.servers.model import StandInServer
+from local.servers.processes import Server
 
 Event = tuple[dict[str, str], bytes]
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from local import faults
+from local.standin import faults
 from tests.integration.conftest import Event, System
 
 Start = Callable[..., System]

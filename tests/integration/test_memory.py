@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.large import LOADS, Load, run
-from local.processes import Server
+from local.servers.processes import Server
 from tests.integration.conftest import System
 
 # The function's default `available_memory` is 512 MiB.

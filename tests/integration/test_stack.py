@@ -5,11 +5,11 @@ import time
 import pytest
 from google.cloud import firestore, storage
 
-from describer.record import record_id
-from local.bucket import BUCKET
-from local.choice import ModelChoice
-from local.emulators import PROJECT, missing_parts
-from local.stack import running_stack
+from describer.records.record import record_id
+from local.demo.choice import ModelChoice
+from local.servers.bucket import BUCKET
+from local.servers.emulators import PROJECT, missing_parts
+from local.servers.stack import running_stack
 from tests.conftest import missing
 from tests.integration.conftest import SAMPLE
 

@@ -13,11 +13,11 @@ import httpx2
 import pytest
 from google.cloud import firestore, storage
 
-from describer.record import record_id
-from local.events import cloud_event
-from local.function import FunctionServer
-from local.model import StandInServer
-from local.processes import LOOPBACK, Server, free_port, start, wait_ready
+from describer.records.record import record_id
+from local.servers.events import cloud_event
+from local.servers.function import FunctionServer
+from local.servers.model import StandInServer
+from local.servers.processes import LOOPBACK, Server, free_port, start, wait_ready
 from tests.terraform.conftest import PROJECT, ROOT, Plan, Workspace
 
 SAMPLE = ROOT / "local" / "samples" / "cat.webp"

@@ -141,7 +141,7 @@ def test_module_is_called_with_count_for_each_and_depends_on(caller: Workspace) 
 def test_fetched_module_finds_the_program_beside_it(applied: Workspace) -> None:
     """The archive of each holds what is deployed, though only a folder below it was named."""
     files = set(applied.plan().output("files"))
-    assert {"main.py", "requirements.txt", "describer/pipeline.py"} <= files
+    assert {"main.py", "requirements.txt", "describer/delivery/pipeline.py"} <= files
     for project in ("counted-project", "first-project", "second-project"):
         packed = applied.folder / ".terraform" / f"{project}-describer-source.zip"
         with zipfile.ZipFile(packed) as archive:

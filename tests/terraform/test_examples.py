@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from describer.record import record_id
+from describer.records.record import record_id
 from describer.settings import Settings
 from tests.terraform.conftest import ROOT, Plan, Workspace
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.emulators import firestore_emulator, why_no_firestore
+from local.servers.emulators import firestore_emulator, why_no_firestore
 from tests.terraform.conftest import ROOT, missing
 
 COLLECTION = "picture-texts"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from describer import clients
-from describer.clients import Instance
+from describer import build as clients
+from describer.build import Instance
+from describer.delivery.pipeline import Answer
 from describer.errors import TokenError
-from describer.pipeline import Answer
 from describer.settings import Settings
-from local.events import cloud_event
+from local.servers.events import cloud_event
 
 DELIVERIES = 20
 

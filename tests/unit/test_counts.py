@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from describer.describe import Accumulator
-from describer.image import Images
+from describer.delivery.pipeline import Pipeline
+from describer.images.loading import Images
 from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel
-from describer.model import error_for
-from describer.pipeline import Pipeline
+from describer.model.chat import error_for
+from describer.model.description import Accumulator
+from describer.model.stream import Chunk, Decoder
 from describer.settings import Settings
-from describer.stream import Chunk, Decoder
-from local.events import cloud_event
+from local.servers.events import cloud_event
 from tests import virtual
 
 NO_STORAGE: Any = None

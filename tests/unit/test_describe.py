@@ -7,13 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from describer.describe import (
-    MAX_TEXT_CHARACTERS,
-    QUIET_SECONDS,
-    Accumulator,
-    Description,
-    describe,
-)
 from describer.errors import (
     BlockedError,
     DescriberError,
@@ -25,11 +18,18 @@ from describer.errors import (
     StreamBrokenError,
     Usage,
 )
-from describer.image import Image
+from describer.images.loading import Image
 from describer.memory import Script, ScriptedModel, text_script
-from describer.prompt import instructions_for
+from describer.model.description import (
+    MAX_TEXT_CHARACTERS,
+    QUIET_SECONDS,
+    Accumulator,
+    Description,
+    describe,
+)
+from describer.model.prompt import instructions_for
+from describer.model.stream import Chunk
 from describer.settings import Settings
-from describer.stream import Chunk
 from tests import virtual
 
 INSTRUCTIONS = instructions_for("a.jpg", Settings())

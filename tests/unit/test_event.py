@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from describer.delivery.event import FINALIZED, likely_image_type, read_upload, reason_to_skip
 from describer.errors import MalformedEventError
-from describer.event import FINALIZED, likely_image_type, read_upload, reason_to_skip
 from describer.settings import Settings
-from local.events import cloud_event
+from local.servers.events import cloud_event
 
 SETTINGS = Settings.from_env({"BUCKETS": "b12", "NAME_INCLUDE": "in/*", "NAME_EXCLUDE": "*.tmp.*"})
 

@@ -10,14 +10,14 @@ from hypothesis import example, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from describer.delivery.event import FINALIZED
+from describer.delivery.pipeline import Answer, Pipeline
 from describer.errors import ModelAccessError, ModelRejectedError
-from describer.event import FINALIZED
-from describer.image import Images
+from describer.images.loading import Images
 from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel, text_script
-from describer.pipeline import Answer, Pipeline
-from describer.record import record_id
+from describer.records.record import record_id
+from describer.records.store import REMOVE, Fields, Version
 from describer.settings import Settings
-from describer.store import REMOVE, Fields, Version
 from tests import virtual
 
 # Source: https://firebase.google.com/docs/firestore/quotas

@@ -20,12 +20,12 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from requests.exceptions import InvalidURL
 
-from describer.bucket import CloudStorage
+from describer.delivery.event import Upload
 from describer.errors import BucketError, ImageTooLargeError
-from describer.event import Upload
-from describer.image import Images
-from describer.prompt import instructions_for
-from describer.record import record_id
+from describer.images.bucket import CloudStorage
+from describer.images.loading import Images
+from describer.model.prompt import instructions_for
+from describer.records.record import record_id
 from describer.settings import Settings
 
 MIB = 1024 * 1024

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from describer.clients import build_model
+from describer.build import build_model
 from describer.errors import SettingsError
-from describer.prompt import instructions_for
+from describer.model.prompt import instructions_for
 from describer.settings import VARIABLES, Globs, Settings
 from tests.unit.test_fuzz_event import any_json, any_text
 

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from describer.describe import Accumulator, Description
 from describer.errors import DescriberError, PermanentError, TransientError
-from describer.model import error_for, error_for_response
-from describer.stream import Decoder, read_chunk
+from describer.model.chat import error_for, error_for_response
+from describer.model.description import Accumulator, Description
+from describer.model.stream import Decoder, read_chunk
 from tests.unit.test_describe import shown
 from tests.unit.test_fuzz_event import any_json, any_text
 

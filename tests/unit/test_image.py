@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from describer.delivery.event import Upload
 from describer.errors import (
     ImageTooLargeError,
     NoRoomError,
     PermanentError,
     UnsupportedImageError,
 )
-from describer.event import Upload
-from describer.image import (
+from describer.images.loading import (
     INLINE_BYTES_AT_ONCE,
     OTHER_INLINE_BYTES_LIMIT,
     URI_BYTES_LIMIT,
@@ -22,8 +22,8 @@ from describer.image import (
     Images,
     sniff,
 )
+from describer.images.room import Buffer
 from describer.memory import MemoryBucket
-from describer.room import Buffer
 from describer.settings import Settings
 from tests import virtual
 

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from describer.delivery.event import Upload
 from describer.errors import BucketError, ObjectGoneError
-from describer.event import Upload
-from describer.room import Buffer
-from local.bucket import SAMPLES, LocalFiles, images_in, upload_url
-from local.choice import choose_model
-from local.recording import Recording
-from local.records import View, view_of
-from local.screen import Picture, blocks, rows_for, summary, thumbnail
+from describer.images.room import Buffer
+from local.demo.choice import choose_model
+from local.demo.recording import Recording
+from local.demo.records import View, view_of
+from local.demo.screen import Picture, blocks, rows_for, summary, thumbnail
+from local.servers.bucket import SAMPLES, LocalFiles, images_in, upload_url
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 

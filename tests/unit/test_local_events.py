@@ -9,9 +9,9 @@ from cloudevents.http import from_http
 from hypothesis import given
 from hypothesis import strategies as st
 
-from describer.event import read_upload
-from local.eventarc import SUCCESS, Delivery, to_cloud_event
-from local.events import FINALIZED, cloud_event
+from describer.delivery.event import read_upload
+from local.servers.eventarc import SUCCESS, Delivery, to_cloud_event
+from local.servers.events import FINALIZED, cloud_event
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from local.bucket import SAMPLES, images_in
-from local.pixels import (
+from local.servers.bucket import SAMPLES, images_in
+from local.standin.pixels import (
     CLOSING,
     OPENING,
     UnreadableImageError,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from local import processes
-from local.emulators import FIRESTORE, missing_parts, why_no_firestore, why_no_gcs
-from local.function import FunctionServer
-from local.processes import Server, StartError, accepts, free_port, start, wait_ready
+from local.servers import processes
+from local.servers.emulators import FIRESTORE, missing_parts, why_no_firestore, why_no_gcs
+from local.servers.function import FunctionServer
+from local.servers.processes import Server, StartError, accepts, free_port, start, wait_ready
 
 # Listens with a child that shares its group, and does not end on SIGTERM when told so.
 STUBBORN = """
@@ -91,14 +91,14 @@ def test_nothing_outlives_its_parent(tmp_path: Path, signum: signal.Signals) -> 
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys, time\n"
-        "from local.processes import free_port, start, wait_ready\n"
+        "from local.servers.processes import free_port, start, wait_ready\n"
         "port = free_port()\n"
         f"command = [sys.executable, '-c', {STUBBORN!r}, str(port), '']\n"
         "server = wait_ready(start('child', command, port))\n"
         "print(server.process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
-    root = str(Path(processes.__file__).parent.parent)
+    root = str(Path(processes.__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,
@@ -135,7 +135,7 @@ def test_reads_the_functions_json_lines(tmp_path: Path) -> None:
 
 def test_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each missing part is one sentence with the command that installs it."""
-    monkeypatch.setattr("local.emulators._cli_folders", lambda: iter([tmp_path]))
+    monkeypatch.setattr("local.servers.emulators._cli_folders", lambda: iter([tmp_path]))
     monkeypatch.setenv("FAKE_GCS_SERVER", str(tmp_path / "none"))
     firestore, pubsub, gcs = missing_parts()
     assert "gcloud components install cloud-firestore-emulator" in firestore

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from local.bucket import SAMPLES, upload
-from local.choice import choose_model
-from local.function import ROOT
-from local.pixels import CLOSING, OPENING
-from local.records import view_of
-from local.site import memory_site
+from local.demo.choice import choose_model
+from local.demo.records import view_of
+from local.demo.site import memory_site
+from local.servers.bucket import SAMPLES, upload
+from local.servers.function import ROOT
+from local.standin.pixels import CLOSING, OPENING
 
 ENVIRON = {key: value for key, value in os.environ.items() if key != "OPENAI_BASE_URL"}
 
@@ -46,7 +46,7 @@ def test_describes_local_files(tmp_path: Path) -> None:
     """The text goes to standard output; a file that fails is named, and the rest is described."""
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
-    done = run("local.describe", str(broken), str(SAMPLES / "cat.webp"))
+    done = run("local.demo.describe", str(broken), str(SAMPLES / "cat.webp"))
     assert done.returncode == 1
     assert OPENING in done.stdout
     assert CLOSING in done.stdout
@@ -71,7 +71,7 @@ def test_says_why_it_describes_nothing(
     arguments: tuple[str, ...], environ: dict[str, str], said: str
 ) -> None:
     """The cause is one sentence without a traceback, and the status is 1."""
-    done = run("local.describe", *arguments, **environ)
+    done = run("local.demo.describe", *arguments, **environ)
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -79,7 +79,7 @@ def test_says_why_it_describes_nothing(
 
 def test_an_upload_to_nowhere_is_an_error() -> None:
     """Nothing at the address: status 1 and one sentence."""
-    done = run("local.upload", str(SAMPLES / "cat.webp"), "--to", "http://127.0.0.1:9")
+    done = run("local.demo.upload", str(SAMPLES / "cat.webp"), "--to", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert done.stderr.startswith("Not uploaded: ")
     with pytest.raises(OSError, match="refused"):

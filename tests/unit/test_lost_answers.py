@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from describer.claim import Claim, NothingToDo, claim
-from describer.describe import Accumulator, Description
+from describer.delivery.claim import Claim, NothingToDo, claim
+from describer.delivery.event import FINALIZED, read_upload
+from describer.delivery.pipeline import Pipeline
+from describer.delivery.progress import Progress
 from describer.errors import EmptyDescriptionError, LeaseHeldError, LeaseLostError
-from describer.event import FINALIZED, read_upload
-from describer.image import Images
+from describer.images.loading import Images
 from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel
-from describer.pipeline import Pipeline
-from describer.progress import Progress
-from describer.record import record_id
+from describer.model.description import Accumulator, Description
+from describer.model.stream import Chunk
+from describer.records.record import record_id
+from describer.records.store import CALL_SECONDS, Fields, Version
 from describer.settings import Settings
-from describer.store import CALL_SECONDS, Fields, Version
-from describer.stream import Chunk
 from tests import virtual
 
 ATTRIBUTES = {"id": "1", "type": FINALIZED, "time": virtual.EPOCH.isoformat()}

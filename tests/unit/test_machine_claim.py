@@ -28,9 +28,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from describer.claim import Claim, NothingToDo, claim
-from describer.clients import build_store
-from describer.describe import Description
+from describer.build import build_store
+from describer.delivery.claim import Claim, NothingToDo, claim
+from describer.delivery.event import Upload
 from describer.errors import (
     EmptyDescriptionError,
     GaveUpError,
@@ -39,13 +39,13 @@ from describer.errors import (
     RecordExistsError,
     VersionConflictError,
 )
-from describer.event import Upload
-from describer.firestore import FirestoreStore
 from describer.memory import MemoryStore
-from describer.record import record_id
+from describer.model.description import Description
+from describer.records.firestore import FirestoreStore
+from describer.records.record import record_id
+from describer.records.store import CALL_SECONDS, Fields, Snapshot, Store, Version
 from describer.settings import Settings
-from describer.store import CALL_SECONDS, Fields, Snapshot, Store, Version
-from local.processes import Server
+from local.servers.processes import Server
 from tests.virtual import EPOCH
 
 T = TypeVar("T")

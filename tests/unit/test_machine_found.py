@@ -12,19 +12,19 @@ import pytest
 from google.auth.exceptions import TransportError
 from google.auth.transport.requests import Request
 
-from describer.claim import Claim, claim
-from describer.describe import Accumulator
+from describer.delivery.claim import Claim, claim
+from describer.delivery.event import FINALIZED, read_upload
+from describer.delivery.pipeline import Pipeline
+from describer.delivery.progress import Progress
 from describer.errors import GaveUpError, StoreError, TokenError
-from describer.event import FINALIZED, read_upload
-from describer.image import Images
+from describer.images.loading import Images
 from describer.memory import MemoryBucket, MemoryStore, ScriptedModel, text_script
-from describer.pipeline import Pipeline
-from describer.progress import Progress
-from describer.record import record_id
+from describer.model.description import Accumulator
+from describer.model.stream import Chunk
+from describer.model.token import AccessToken
+from describer.records.record import record_id
+from describer.records.store import CALL_SECONDS, Fields, Version
 from describer.settings import Settings
-from describer.store import CALL_SECONDS, Fields, Version
-from describer.stream import Chunk
-from describer.token import AccessToken
 from tests import virtual
 
 ATTRIBUTES = {"id": "1", "type": FINALIZED, "time": virtual.EPOCH.isoformat()}

@@ -32,6 +32,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from describer.delivery.event import FINALIZED
+from describer.delivery.pipeline import Answer, Pipeline
 from describer.errors import (
     BlockedError,
     ModelAccessError,
@@ -43,15 +45,13 @@ from describer.errors import (
     Usage,
     VersionConflictError,
 )
-from describer.event import FINALIZED
-from describer.image import Image, Images
+from describer.images.loading import Image, Images
 from describer.memory import MemoryBucket, MemoryStore
-from describer.pipeline import Answer, Pipeline
-from describer.prompt import Instructions
-from describer.record import record_id
+from describer.model.prompt import Instructions
+from describer.model.stream import Chunk
+from describer.records.record import record_id
+from describer.records.store import CALL_SECONDS, Fields, Snapshot, Version
 from describer.settings import Settings
-from describer.store import CALL_SECONDS, Fields, Snapshot, Version
-from describer.stream import Chunk
 from tests.virtual import EPOCH, VirtualLoop
 
 SETTINGS = Settings(image_input="uri", max_attempts=8)

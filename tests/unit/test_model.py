@@ -14,8 +14,7 @@ import httpx2
 import openai
 import pytest
 
-from describer import firestore, model
-from describer.clients import build_model
+from describer.build import build_model
 from describer.errors import (
     BlockedError,
     DescriberError,
@@ -32,12 +31,14 @@ from describer.errors import (
     StreamBrokenError,
     VersionConflictError,
 )
-from describer.image import Image
-from describer.model import LIBRARY_ERRORS, HttpClient, OpenAIModel, translate, vertex_base_url
-from describer.prompt import instructions_for
+from describer.images.loading import Image
+from describer.model import chat as model
+from describer.model.chat import LIBRARY_ERRORS, HttpClient, OpenAIModel, translate, vertex_base_url
+from describer.model.prompt import instructions_for
+from describer.model.stream import Chunk
+from describer.model.token import AccessToken
+from describer.records import firestore
 from describer.settings import Settings
-from describer.stream import Chunk
-from describer.token import AccessToken
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 GOOD = b'data: {"choices":[{"delta":{"content":"A cat"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n'

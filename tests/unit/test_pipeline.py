@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from describer.delivery.event import Upload
+from describer.delivery.pipeline import Answer, Pipeline
 from describer.errors import (
     BlockedError,
     BucketError,
@@ -26,15 +28,13 @@ from describer.errors import (
     TokenError,
     Usage,
 )
-from describer.event import Upload
-from describer.image import Images
+from describer.images.loading import Images
+from describer.images.room import Buffer
 from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel, text_script
-from describer.pipeline import Answer, Pipeline
-from describer.record import record_id
-from describer.room import Buffer
+from describer.model.stream import Chunk
+from describer.records.record import record_id
 from describer.settings import Settings
-from describer.stream import Chunk
-from local.events import cloud_event
+from local.servers.events import cloud_event
 from tests import virtual
 
 TEXT = "A tabby cat looks up from a windowsill."

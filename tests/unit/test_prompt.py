@@ -1,6 +1,6 @@
 """The words that are sent, and the digest that tells old ones from new."""
 
-from describer.prompt import DEFAULT_PROMPT, instructions_for
+from describer.model.prompt import DEFAULT_PROMPT, instructions_for
 from describer.settings import Settings
 
 

@@ -12,12 +12,12 @@ import httpx2
 import openai
 import pytest
 
-from local import faults
-from local.faults import Step
-from local.http1 import serving
-from local.pixels import CLOSING, OPENING
-from local.processes import LOOPBACK, free_port
-from local.standin import Rule, StandIn
+from local.servers.processes import LOOPBACK, free_port
+from local.standin import faults
+from local.standin.faults import Step
+from local.standin.http1 import serving
+from local.standin.pixels import CLOSING, OPENING
+from local.standin.server import Rule, StandIn
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw==")
 

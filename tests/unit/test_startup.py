@@ -22,15 +22,15 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from local.function import ROOT
+from local.servers.function import ROOT
 
 ASK = """
 import asyncio, json, os
 import main
-from describer.clients import build_model
+from describer.build import build_model
 from describer.errors import DescriberError
-from describer.image import Image
-from describer.prompt import Instructions
+from describer.images.loading import Image
+from describer.model.prompt import Instructions
 from describer.settings import Settings
 
 async def ask():

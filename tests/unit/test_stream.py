@@ -15,8 +15,8 @@ from describer.errors import (
     StreamBrokenError,
     Usage,
 )
-from describer.model import error_for
-from describer.stream import MAX_EVENT_BYTES, Chunk, Decoder
+from describer.model.chat import error_for
+from describer.model.stream import MAX_EVENT_BYTES, Chunk, Decoder
 
 
 def chunks(*pieces: bytes) -> list[Chunk]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from google.auth.exceptions import RefreshError
 
-from describer import token
 from describer.errors import TokenError
-from describer.token import AccessToken
+from describer.model import token
+from describer.model.token import AccessToken
 from tests.unit.test_model import FakeCredentials
 
 

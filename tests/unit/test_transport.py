@@ -19,11 +19,11 @@ from describer.errors import (
     ModelRejectedError,
     StreamBrokenError,
 )
-from describer.image import Image
-from describer.model import Body, HttpClient, OpenAIModel
-from describer.prompt import Instructions
-from describer.room import Buffer
-from describer.stream import Chunk
+from describer.images.loading import Image
+from describer.images.room import Buffer
+from describer.model.chat import Body, HttpClient, OpenAIModel
+from describer.model.prompt import Instructions
+from describer.model.stream import Chunk
 
 MIB = 1024 * 1024
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

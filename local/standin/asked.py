@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from local import faults
-from local.faults import Step
-from local.pixels import UnreadableImageError, text_for
+from local.standin import faults
+from local.standin.faults import Step
+from local.standin.pixels import UnreadableImageError, text_for
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # Texts by digest: a picture sent again is not measured again.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from describer.bucket import Bucket
+from describer.delivery.event import Upload, likely_image_type
 from describer.errors import (
     DescriberError,
     ImageTooLargeError,
@@ -14,8 +14,8 @@ from describer.errors import (
     UnreadableImageError,
     UnsupportedImageError,
 )
-from describer.event import Upload, likely_image_type
-from describer.room import Buffer, Room, Share
+from describer.images.bucket import Bucket
+from describer.images.room import Buffer, Room, Share
 from describer.settings import Settings
 
 # Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/migrate/openai/overview

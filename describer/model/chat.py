@@ -33,12 +33,12 @@ from describer.errors import (
     ModelUnreachableError,
     StreamBrokenError,
 )
-from describer.image import Image
-from describer.prompt import REQUEST, Instructions
-from describer.stream import Chunk, Decoder, read_error
+from describer.images.loading import Image
+from describer.model.prompt import REQUEST, Instructions
+from describer.model.stream import Chunk, Decoder, read_error
 
 if TYPE_CHECKING:
-    from describer.token import AccessToken
+    from describer.model.token import AccessToken
 
 
 _DRAIN_SECONDS = 0.5

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from describer.describe import Description
+from describer.delivery.event import Upload
 from describer.errors import (
     GaveUpError,
     LeaseHeldError,
@@ -29,10 +29,9 @@ from describer.errors import (
     StoreError,
     VersionConflictError,
 )
-from describer.event import Upload
-from describer.record import Draft, Record, record_id
-from describer.settings import Settings
-from describer.store import (
+from describer.model.description import Description
+from describer.records.record import Draft, Record, record_id
+from describer.records.store import (
     CALL_SECONDS,
     LAST_CALL_SECONDS,
     REMOVE,
@@ -41,6 +40,7 @@ from describer.store import (
     Store,
     Version,
 )
+from describer.settings import Settings
 
 Now: TypeAlias = Callable[[], datetime]
 

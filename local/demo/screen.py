@@ -13,7 +13,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from local.records import View
+from local.demo.records import View
 
 _STATES = {
     "UPLOADED": ("○", "uploaded", "dim"),

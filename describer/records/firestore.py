@@ -24,7 +24,7 @@ from google.cloud.firestore_v1.types import firestore as types
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from describer.errors import RecordExistsError, StoreError, VersionConflictError
-from describer.store import CALL_SECONDS, REMOVE, Fields, Snapshot, Version
+from describer.records.store import CALL_SECONDS, REMOVE, Fields, Snapshot, Version
 
 # The plain protobuf classes under the library's wrappers.
 _Commit: Any = types.CommitRequest.pb()
@@ -49,7 +49,7 @@ _CALLS_AT_ONCE = 100
 
 
 class FirestoreStore:
-    """See `describer.store.Store`."""
+    """See `describer.records.store.Store`."""
 
     def __init__(
         self,

@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.bucket import BUCKET, create_bucket
-from local.choice import ModelChoice
-from local.emulators import (
+from local.demo.choice import ModelChoice
+from local.servers.bucket import BUCKET, create_bucket
+from local.servers.emulators import (
     FIRESTORE_READY,
     GCS_READY,
     start_firestore,
     start_gcs,
     start_pubsub,
 )
-from local.eventarc import Delivery, create_topic, eventarc
-from local.function import FunctionServer, start_function
-from local.model import start_standin
-from local.processes import LOOPBACK, Server, free_port, wait_ready
+from local.servers.eventarc import Delivery, create_topic, eventarc
+from local.servers.function import FunctionServer, start_function
+from local.servers.model import start_standin
+from local.servers.processes import LOOPBACK, Server, free_port, wait_ready
 
 COLLECTION = "descriptions"
 # So that one picture takes about four seconds, which is what a hosted model takes.

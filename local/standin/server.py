@@ -1,6 +1,6 @@
 """The model stand-in: an OpenAI-compatible server that measures the picture it is sent.
 
-    python -m local.standin --port 9000 --pace 0.1
+    python -m local.standin.server --port 9000 --pace 0.1
 
 It streams as Vertex AI does (the recorded shape: no finish_reason until the last chunk, which
 carries delta, finish_reason and usage), and fails on demand (`faults.py`). For tests it counts:
@@ -23,12 +23,12 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from local import faults
-from local.asked import Asked, RefusedError, description, parse
-from local.faults import Step
-from local.http1 import DroppedError, HungUpError, Reply, Request, serving
-from local.processes import LOOPBACK
-from local.speech import Entry, Pacing, Speech
+from local.servers.processes import LOOPBACK
+from local.standin import faults
+from local.standin.asked import Asked, RefusedError, description, parse
+from local.standin.faults import Step
+from local.standin.http1 import DroppedError, HungUpError, Reply, Request, serving
+from local.standin.speech import Entry, Pacing, Speech
 
 LIMIT_MESSAGE = "Resource exhausted. Please try again later."
 

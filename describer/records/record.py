@@ -25,12 +25,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from describer.describe import Description
+from describer.delivery.event import Upload, likely_image_type
 from describer.errors import PermanentError, Usage
-from describer.event import Upload, likely_image_type
-from describer.image import Image
-from describer.prompt import Instructions
-from describer.store import REMOVE, Fields
+from describer.images.loading import Image
+from describer.model.description import Description
+from describer.model.prompt import Instructions
+from describer.records.store import REMOVE, Fields
 
 PROCESSING, COMPLETED, ERRORED = "PROCESSING", "COMPLETED", "ERRORED"
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from describer.delivery.event import Upload
 from describer.errors import BucketError, ObjectGoneError
-from describer.event import Upload
-from describer.room import Buffer, FullError
+from describer.images.room import Buffer, FullError
 
 BUCKET = "uploads"
-SAMPLES = Path(__file__).parent / "samples"
+SAMPLES = Path(__file__).resolve().parents[1] / "demo" / "samples"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -70,7 +70,7 @@ def upload(storage_url: str, path: Path, name: str | None = None, bucket: str = 
 
 
 class LocalFiles:
-    """See `describer.bucket.Bucket`: local files as the objects of any bucket, by name."""
+    """See `describer.images.bucket.Bucket`: local files as the objects of any bucket, by name."""
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = files

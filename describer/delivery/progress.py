@@ -12,9 +12,9 @@ import contextlib
 from collections.abc import Awaitable
 from typing import Any, TypeVar, cast
 
-from describer.claim import Claim
-from describer.describe import Accumulator
+from describer.delivery.claim import Claim
 from describer.errors import StoreError
+from describer.model.description import Accumulator
 
 T = TypeVar("T")
 

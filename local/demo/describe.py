@@ -1,6 +1,6 @@
 """`make describe FILE=photo.jpg`: describe local images with the function's own prompt and model.
 
-python -m local.describe FILE_OR_FOLDER...
+python -m local.demo.describe FILE_OR_FOLDER...
 
 The settings are the function's (PROMPT, LANGUAGE, MODEL, PROFILES, ...); nothing is stored. Ends
 with 0 if every image was described, 1 otherwise.
@@ -19,31 +19,31 @@ from google.auth.exceptions import GoogleAuthError
 from rich.console import Console
 from rich.text import Text
 
-from describer.clients import build_model
-from describer.describe import Accumulator, Description, describe
+from describer.build import build_model
+from describer.delivery.event import read_upload
 from describer.errors import (
     DescriberError,
     ModelTimeoutError,
     PermanentError,
     TransientError,
 )
-from describer.event import read_upload
-from describer.image import Image, Images
-from describer.model import Model
-from describer.prompt import Instructions, instructions_for
+from describer.images.loading import Image, Images
+from describer.model.chat import Model
+from describer.model.description import Accumulator, Description, describe
+from describer.model.prompt import Instructions, instructions_for
 from describer.settings import Settings
-from local.bucket import LocalFiles, images_in
-from local.choice import ModelChoice, choose_model
-from local.model import start_standin
-from local.processes import StartError, wait_ready
-from local.site import event_for
-from local.stack import STANDIN_FIRST_SECONDS, STANDIN_PACE_SECONDS
+from local.demo.choice import ModelChoice, choose_model
+from local.demo.site import event_for
+from local.servers.bucket import LocalFiles, images_in
+from local.servers.model import start_standin
+from local.servers.processes import StartError, wait_ready
+from local.servers.stack import STANDIN_FIRST_SECONDS, STANDIN_PACE_SECONDS
 
 
 def main() -> int:
     """Describe what the command line names; give the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m local.describe", description="Describe local images; store nothing."
+        prog="python -m local.demo.describe", description="Describe local images; store nothing."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
     options = parser.parse_args()

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from describer.claim import Claim, NothingToDo, claim
-from describer.describe import Accumulator, Description, describe
+from describer.delivery.claim import Claim, NothingToDo, claim
+from describer.delivery.event import FINALIZED, Upload, read_upload, reason_to_skip
+from describer.delivery.logs import Log, Severity
+from describer.delivery.progress import Progress
 from describer.errors import (
     DescriberError,
     LeaseHeldError,
@@ -33,14 +35,12 @@ from describer.errors import (
     TransientError,
     Usage,
 )
-from describer.event import FINALIZED, Upload, read_upload, reason_to_skip
-from describer.image import Image, Images
-from describer.logs import Log, Severity
-from describer.model import Model
-from describer.progress import Progress
-from describer.prompt import instructions_for
+from describer.images.loading import Image, Images
+from describer.model.chat import Model
+from describer.model.description import Accumulator, Description, describe
+from describer.model.prompt import instructions_for
+from describer.records.store import Store
 from describer.settings import Settings
-from describer.store import Store
 
 # Of the ten seconds that the platform leaves between SIGTERM and the end.
 _RELEASE_SECONDS_AT_SHUTDOWN = 4.0

@@ -11,18 +11,18 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from describer.clients import build_model
-from describer.image import Images
+from describer.build import build_model
+from describer.delivery.pipeline import Pipeline
+from describer.images.loading import Images
 from describer.memory import MemoryStore
-from describer.pipeline import Pipeline
 from describer.settings import Settings
-from local.bucket import BUCKET, LocalFiles, content_type_of, upload, upload_url
-from local.choice import ModelChoice
-from local.events import FINALIZED
-from local.model import start_standin
-from local.processes import wait_ready
-from local.records import Fields, Records, firestore_records
-from local.stack import (
+from local.demo.choice import ModelChoice
+from local.demo.records import Fields, Records, firestore_records
+from local.servers.bucket import BUCKET, LocalFiles, content_type_of, upload, upload_url
+from local.servers.events import FINALIZED
+from local.servers.model import start_standin
+from local.servers.processes import wait_ready
+from local.servers.stack import (
     COLLECTION,
     STANDIN_FIRST_SECONDS,
     STANDIN_PACE_SECONDS,
@@ -151,7 +151,7 @@ def _addresses(stack: Stack) -> list[tuple[str, str]]:
     return [
         (
             "describe a picture of yours",
-            f"STORAGE_EMULATOR_HOST={url} python -m local.upload photo.jpg",
+            f"STORAGE_EMULATOR_HOST={url} python -m local.demo.upload photo.jpg",
         ),
         (
             "the same with curl",

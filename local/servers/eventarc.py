@@ -27,8 +27,8 @@ from google.cloud.pubsub_v1.subscriber.scheduler import (  # type: ignore[import
     ThreadScheduler,
 )
 
-from local.emulators import PROJECT
-from local.events import FINALIZED, Headers, cloud_event, event_headers
+from local.servers.emulators import PROJECT
+from local.servers.events import FINALIZED, Headers, cloud_event, event_headers
 
 __all__ = ["Delivery", "cloud_event", "create_topic", "deliver", "eventarc", "to_cloud_event"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.processes import LOOPBACK, Server, free_port, start, wait_ready
+from local.servers.processes import LOOPBACK, Server, free_port, start, wait_ready
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

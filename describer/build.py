@@ -24,16 +24,16 @@ from google.cloud.firestore_v1.services.firestore.transports.grpc_asyncio import
     FirestoreGrpcAsyncIOTransport,
 )
 
-from describer.bucket import CloudStorage
+from describer.delivery.logs import Log, Severity
+from describer.delivery.pipeline import Answer, Pipeline
 from describer.errors import TokenError
-from describer.firestore import FirestoreStore
-from describer.image import Images
-from describer.logs import Log, Severity
-from describer.model import HttpClient, Model, OpenAIModel, vertex_base_url
-from describer.pipeline import Answer, Pipeline
+from describer.images.bucket import CloudStorage
+from describer.images.loading import Images
+from describer.model.chat import HttpClient, Model, OpenAIModel, vertex_base_url
+from describer.model.token import SCOPE, AccessToken
+from describer.records.firestore import FirestoreStore
 from describer.settings import Settings
 from describer.threads import in_thread
-from describer.token import SCOPE, AccessToken
 
 _CONNECT_SECONDS = 10.0
 # The client's own limit, but not its five seconds: uploads come in bursts, with pauses between,

@@ -1,6 +1,6 @@
 """`make demo`: everything on this machine, from an upload to its description in Firestore.
 
-python -m local.demo [--keep] [--record FILE] [IMAGE_OR_FOLDER...]
+python -m local.demo.__main__ [--keep] [--record FILE] [IMAGE_OR_FOLDER...]
 
 Ends by itself: 0 if every picture has been described, 1 otherwise.
 """
@@ -23,14 +23,14 @@ from rich.live import Live
 from rich.text import Text
 
 from describer.errors import DescriberError
-from local.bucket import SAMPLES, images_in
-from local.choice import ModelChoice, choose_model
-from local.emulators import missing_parts
-from local.processes import StartError, keep_logs
-from local.recording import Recording
-from local.records import View, view_of
-from local.screen import Picture, blocks, rows_for, shows_colours, summary, thumbnail
-from local.site import Site, memory_site, stack_site
+from local.demo.choice import ModelChoice, choose_model
+from local.demo.recording import Recording
+from local.demo.records import View, view_of
+from local.demo.screen import Picture, blocks, rows_for, shows_colours, summary, thumbnail
+from local.demo.site import Site, memory_site, stack_site
+from local.servers.bucket import SAMPLES, images_in
+from local.servers.emulators import missing_parts
+from local.servers.processes import StartError, keep_logs
 
 WAIT_SECONDS = {"stand-in": 60.0, "server": 240.0, "vertex": 240.0}
 _FRAMES_PER_SECOND = 12
@@ -242,7 +242,7 @@ def _leave_out_lost_streams(failure: threading.ExceptHookArgs) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m local.demo",
+        prog="python -m local.demo.__main__",
         description="Describe pictures on a local stack, from upload to Firestore.",
     )
     parser.add_argument("images", nargs="*", type=Path, help="default: the samples")

@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from describer.delivery.event import Upload
 from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
-from describer.event import Upload
-from describer.room import Buffer, FullError
+from describer.images.room import Buffer, FullError
 from describer.threads import in_thread
 
 if TYPE_CHECKING:

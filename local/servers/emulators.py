@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.processes import LOOPBACK, Server, answers, free_port, running, start
+from local.servers.processes import LOOPBACK, Server, answers, free_port, running, start
 
 PROJECT = "demo-describer"
 

@@ -1,6 +1,6 @@
 """Upload files to the bucket of a demo that stays up.
 
-STORAGE_EMULATOR_HOST=http://127.0.0.1:PORT python -m local.upload FILE_OR_FOLDER...
+STORAGE_EMULATOR_HOST=http://127.0.0.1:PORT python -m local.demo.upload FILE_OR_FOLDER...
 """
 
 import argparse
@@ -8,13 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-from local.bucket import BUCKET, images_in, upload
+from local.servers.bucket import BUCKET, images_in, upload
 
 
 def main() -> int:
     """Upload what the command line names; give the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m local.upload", description="Upload files to the local bucket."
+        prog="python -m local.demo.upload", description="Upload files to the local bucket."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
     parser.add_argument(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from describer.settings import DEFAULT_MODEL, Settings
-from local.emulators import PROJECT
+from local.servers.emulators import PROJECT
 
 
 @dataclass(frozen=True)

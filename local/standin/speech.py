@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from local import faults
-from local.asked import RefusedError
-from local.faults import Step
-from local.http1 import Reply
+from local.standin import faults
+from local.standin.asked import RefusedError
+from local.standin.faults import Step
+from local.standin.http1 import Reply
 
 _ENDING = frozenset({"status", "finish", "drop", "silence", "endless", "whole", "done", "end"})
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from describer import retry
 from describer.errors import (
     BlockedError,
     EmptyDescriptionError,
@@ -21,10 +20,11 @@ from describer.errors import (
     TransientError,
     Usage,
 )
-from describer.image import Image
-from describer.model import Model
-from describer.prompt import Instructions
-from describer.stream import Chunk
+from describer.images.loading import Image
+from describer.model import retry
+from describer.model.chat import Model
+from describer.model.prompt import Instructions
+from describer.model.stream import Chunk
 
 # Over any sensible limit, and at four bytes each a quarter of what a Firestore document holds.
 MAX_TEXT_CHARACTERS = 65_536

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.faults import Step
-from local.function import ROOT
-from local.processes import Server, free_port, start, wait_ready
+from local.servers.function import ROOT
+from local.servers.processes import Server, free_port, start, wait_ready
+from local.standin.faults import Step
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -27,7 +27,7 @@ class StandInServer(Server):
     def script(
         self, steps: Sequence[Step], *, match: str | None = None, times: int | None = None
     ) -> None:
-        """Let requests be answered by a script (`local.faults`) from now on.
+        """Let requests be answered by a script (`local.standin.faults`) from now on.
 
         Args:
             steps: what to do, in order.
@@ -50,7 +50,7 @@ class StandInServer(Server):
         self.control(reset=True)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Give the log, oldest first; the fields are those of `local.standin.Entry`."""
+        """Give the log, oldest first; the fields are those of `local.standin.server.Entry`."""
         log: list[dict[str, Any]] = self._call("/control/log")
         return log
 
@@ -79,8 +79,8 @@ def start_standin(
 ) -> StandInServer:
     """Start the stand-in without waiting for it. Arguments: `standin_server`."""
     port = port or free_port()
-    command = [sys.executable, "-m", "local.standin", "--port", str(port), "--pace", str(pace)]
-    command += ["--first", str(first), "--words", str(words)]
+    command = [sys.executable, "-m", "local.standin.server", "--port", str(port)]
+    command += ["--pace", str(pace), "--first", str(first), "--words", str(words)]
     env = {"STORAGE_EMULATOR_HOST": storage_url} if storage_url else None
     server = start("model", command, port, env=env, cwd=ROOT)
     return StandInServer(server.name, server.process, server.port, server.log)

@@ -1,0 +1,1 @@
+"""What happens to one event: read, claimed, worked on, answered."""

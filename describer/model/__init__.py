@@ -1,0 +1,1 @@
+"""The model: what it is asked, how it answers, and what its errors mean."""

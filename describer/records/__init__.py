@@ -1,0 +1,1 @@
+"""The record in Firestore: its fields, and the store that keeps it."""

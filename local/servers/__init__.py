@@ -1,0 +1,1 @@
+"""Processes of the local stack: emulators, the function, a small Eventarc."""
