@@ -237,7 +237,7 @@ def _parts_table(results: Results) -> str:
     for key in KEYS[1:]:
         samples = results.of(key, DEPLOYED_AT_ONCE, spread=True)
         calls = [one.calls for one in results.writes if one.contestant == key] or [1.0]
-        trips = min(2.0, min(calls))
+        trips = min(2.0, *calls)
         trip = _middle(samples, lambda one: one.round_trip_ms)
         before, after = (
             _middle(samples, lambda one: one.before_ms),

@@ -33,7 +33,7 @@ async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         error: BaseException | None = None
         try:
             result = call(*args, **kwargs)
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - is raised again in the caller's task
             error = exc
         try:
             loop.call_soon_threadsafe(settle, result, error)

@@ -101,7 +101,7 @@ class Progress:
                 patience = least = min(interval, _RETRY_SECONDS)
                 if text is not None:
                     self.show(text)
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - is raised again where the text is read
                 # A lost lease. After the stream's end the last write will find it, too.
                 if not self._stopped.is_set():
                     self._failure = exc

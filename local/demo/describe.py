@@ -86,7 +86,7 @@ async def _describe_all(
     model = build_model(settings)
     async with contextlib.AsyncExitStack() as cleanup:
         cleanup.push_async_callback(model.close)
-        failed = await _each(objects, settings, images, model, console, errors)
+        failed = await _each(objects, settings, images, model, console=console, errors=errors)
     if len(files) > 1:
         console.print(f"{len(files) - failed} of {len(files)} described.")
     return failed
@@ -97,6 +97,7 @@ async def _each(
     settings: Settings,
     images: Images,
     model: Model,
+    *,
     console: Console,
     errors: Console,
 ) -> int:
@@ -104,7 +105,7 @@ async def _each(
     for name, file in objects.items():
         console.print(Text(name, "bold"))
         try:
-            await _describe_one(name, file, settings, images, model, console)
+            await _describe_one(name, file, settings, images, model, console=console)
         except (PermanentError, TransientError) as error:
             failed += 1
             word = error.outcome if isinstance(error, PermanentError) else "failed for now"
@@ -113,7 +114,7 @@ async def _each(
 
 
 async def _describe_one(
-    name: str, file: Path, settings: Settings, images: Images, model: Model, console: Console
+    name: str, file: Path, settings: Settings, images: Images, model: Model, *, console: Console
 ) -> None:
     instructions = instructions_for(name, settings)
     upload = read_upload(*event_for(file, name))

@@ -90,7 +90,7 @@ def free_port() -> int:
 
 def log_folder() -> Path:
     """Give this process's temporary folder for logs; removed at exit unless something failed."""
-    global _logs
+    global _logs  # noqa: PLW0603 - one for the process
     if _logs is None:
         _logs = Path(tempfile.mkdtemp(prefix="describer-"))
         atexit.register(_remove_logs)
@@ -99,7 +99,7 @@ def log_folder() -> Path:
 
 def keep_logs() -> Path:
     """Keep the log folder after the end of this process, and give its path."""
-    global _keep
+    global _keep  # noqa: PLW0603 - one for the process
     _keep = True
     return log_folder()
 
@@ -209,7 +209,7 @@ def _remove_logs() -> None:
 
 
 def _guard_note(sign: str, group: int) -> None:
-    global _guard
+    global _guard  # noqa: PLW0603 - one for the process
     with _guard_lock:
         if _guard is None or _guard.poll() is not None:
             script = str(Path(__file__).with_name("guard.py"))

@@ -101,7 +101,7 @@ def test_misspelt_attribute_is_refused(
     finally:
         path.write_text(text)
     assert refused.returncode != 0
-    assert wrong.split(".")[-1].split()[0] in refused.stdout + refused.stderr
+    assert wrong.rpartition(".")[2].split(maxsplit=1)[0] in refused.stdout + refused.stderr
 
 
 def test_tree_is_left_clean(workspace: Workspace) -> None:

@@ -587,7 +587,7 @@ class PipelineMachine(RuleBasedStateMachine):
         }
         try:
             delivery.answer = await delivery.instance.pipeline.deliver(attributes, payload)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - the invariants judge it
             if not delivery.crashed:
                 self.raised.append(exc)
             return

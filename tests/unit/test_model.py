@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import aiohttp.http_exceptions
@@ -171,7 +171,7 @@ class _Broken(httpx2.AsyncByteStream):
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    async def __aiter__(self):  # type: ignore[no-untyped-def]
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b'data: {"choices":[{"delta":{"content":"A"}}]}\n\n'
         raise self._error
 
