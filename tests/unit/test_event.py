@@ -2,15 +2,19 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cloudevents.conversion import to_binary
+from cloudevents.http import from_http, from_json
 
 from describer.delivery.event import FINALIZED, likely_image_type, read_upload, reason_to_skip
 from describer.errors import MalformedEventError
 from describer.settings import Settings
 from local.servers.events import cloud_event
 
+EVENTS = Path(__file__).parents[1] / "events"
 SETTINGS = Settings.from_env({"BUCKETS": "b12", "NAME_INCLUDE": "in/*", "NAME_EXCLUDE": "*.tmp.*"})
 
 
@@ -133,3 +137,85 @@ def test_the_name_tells_the_type_where_the_uploader_did_not(
     """Declared type first, then the extension; None leaves it to the bytes."""
     upload = read_upload(ATTRIBUTES, payload(contentType=declared, name=name))
     assert likely_image_type(upload) == expected
+
+
+def arrived(name: str, mode: str) -> tuple[dict[str, Any], Any]:
+    """Give attributes and payload as the framework hands them on; see `tests/events/README.md`."""
+    content = (EVENTS / f"{name}.json").read_bytes()
+    headers: Any = {"content-type": "application/cloudevents+json"}
+    if mode == "binary":
+        headers, content = to_binary(from_json(content))
+    event = from_http(headers, content)
+    return dict(event.get_attributes()), event.get_data()
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+@pytest.mark.parametrize(
+    ("name", "uri", "generation", "declared", "size", "moment"),
+    [
+        (
+            "delivered",
+            "gs://uploads-7/Holiday 2026-03-13 at 9.41.07 AM.png",
+            1773476130408925,
+            ("image/png", ""),
+            48213,
+            datetime(2026, 3, 14, 8, 15, 30, 412664, tzinfo=UTC),
+        ),
+        (
+            "every-field",
+            "gs://uploads-7/scans/page 1.tif",
+            1773476131000017,
+            ("image/tiff", "gzip"),
+            120934,
+            datetime(2026, 3, 14, 8, 15, 31, 279744, tzinfo=UTC),
+        ),
+        (
+            "without-subject",
+            "gs://uploads-7/in/notes.txt",
+            1773476132000001,
+            ("text/plain", ""),
+            352,
+            datetime(2026, 3, 14, 8, 15, 32, tzinfo=UTC),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "/" not in value else "",
+)
+def test_reads_each_shape_in_which_events_arrive(
+    name: str,
+    mode: str,
+    uri: str,
+    generation: int,
+    declared: tuple[str, str],
+    size: int,
+    moment: datetime,
+) -> None:
+    """64-bit numbers come as strings or as numbers, and attributes may be missing."""
+    attributes, data = arrived(name, mode)
+    upload = read_upload(attributes, data)
+    assert (upload.uri, upload.generation, upload.size) == (uri, generation, size)
+    assert (upload.content_type, upload.content_encoding) == declared
+    assert (upload.event_id, upload.event_time) == (attributes["id"], moment)
+    kept = None if upload.content_type.startswith("image/") else "not an image"
+    assert reason_to_skip(attributes["type"], upload, Settings.from_env({})) == kept
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_the_trace_of_a_delivered_event_is_read(mode: str) -> None:
+    """Eventarc sends it as an attribute of the event."""
+    upload = read_upload(*arrived("delivered", mode))
+    assert upload.trace == "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_a_pubsub_message_is_no_upload(mode: str) -> None:
+    """What it says of an object, in its own attributes, is not an upload's payload."""
+    with pytest.raises(MalformedEventError, match="no bucket"):
+        read_upload(*arrived("pubsub", mode))
+
+
+def test_a_local_event_has_the_fields_of_a_delivered_one() -> None:
+    """Field by field, and of the same types: what the local stack posts is no poorer."""
+    _, theirs = arrived("delivered", "structured")
+    _, body = cloud_event("b12", "a", 1)
+    ours = json.loads(body)
+    assert {k: type(v) for k, v in ours.items()} == {k: type(v) for k, v in theirs.items()}
