@@ -23,8 +23,8 @@ describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg fold
 	@test -n "$(FILE)" || { echo 'Which image? make describe FILE=photo.jpg'; exit 2; }
 	@$(BIN)/python -m local.demo.describe $(FILE)
 
-test: $(READY) lint  ## Run every test, with the real parts that are installed
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+test: $(READY) lint  ## Run every test, with the real parts there are; ARGS=-k... for less
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
 
 docs/demo.svg: $(READY)
 	COLUMNS=100 $(BIN)/python -m local.demo --record $@
@@ -52,7 +52,7 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --n
 	--no-emit-package httpx2-jsfetch --quiet
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
