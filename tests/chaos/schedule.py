@@ -173,7 +173,7 @@ def _failures(chance: random.Random) -> tuple[ModelFault, ...]:
         return ()
     if chance.random() < 0.06:
         # Never mended: it must be given up, and said so.
-        return (_refused(403, name="403 for ever"),)
+        return (_broken("dropped for ever", faults.chunks(3), faults.drop()),)
     chosen = [chance.choice(MODEL_FAULTS) for _ in range(chance.choice((1, 1, 1, 2)))]
     if chance.random() < 0.25:
         size = chance.randrange(1, 2500)
