@@ -29,10 +29,11 @@ test: $(READY) lint  ## Run every test, with the real parts there are; ARGS=-k..
 docs/demo.svg: $(READY)
 	COLUMNS=100 $(BIN)/python -m local.demo --record $@
 
-lint: $(READY)  ## Check style and types
+lint: $(READY)  ## Check style, types and what imports what
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 chaos: $(READY)  ## Break it on purpose: three seeds, three hundred uploads each
 	$(BIN)/python -m tests.chaos --uploads 300 --seed 1

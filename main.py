@@ -9,7 +9,7 @@ with quick_imports():
     from cloudevents.http import CloudEvent
     from starlette.exceptions import HTTPException
 
-    from describer.build import Instance
+    from describer.instance import Instance
     from describer.settings import Settings
 
     instance = Instance(Settings.from_env(os.environ))

@@ -37,7 +37,11 @@ def main() -> None:
                 " which slows what is bound by CPU. Run again when it is quiet."
             )
     if not arguments.quick:
+        # Only here is the library for it installed.
+        from benchmarks import plots
+
         report.save(results)
+        plots.draw(results, report.FOLDER)
         for target in report.targets(results):
             console.print(f"{target.verdict:>7}  {target.what}: {target.found}")
         for document in (report.write(results), scale.write()):

@@ -59,10 +59,7 @@ def load() -> Results:
 
 
 def write(results: Results) -> Path:
-    """Write the plots, and the generated part of the document."""
-    from benchmarks import plots
-
-    plots.draw(results, FOLDER)
+    """Write the generated part of the document."""
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)

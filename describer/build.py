@@ -1,4 +1,4 @@
-"""Builds, once per instance, what the pipeline works with; and ties it to the process's end.
+"""Builds, once per instance, what the pipeline works with.
 
 Nothing here runs at import: the framework imports the function in its master process and forks
 afterwards, and neither channels nor event loops survive that.
@@ -6,13 +6,8 @@ afterwards, and neither channels nor event loops survive that.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import threading
-from collections.abc import Mapping
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import google.auth
@@ -24,16 +19,16 @@ from google.cloud.firestore_v1.services.firestore.transports.grpc_asyncio import
     FirestoreGrpcAsyncIOTransport,
 )
 
-from describer.delivery.logs import Log, Severity
-from describer.delivery.pipeline import Answer, Pipeline
+from describer.delivery.pipeline import Pipeline
 from describer.errors import TokenError
-from describer.images.bucket import CloudStorage
+from describer.images.cloud_storage import CloudStorage
 from describer.images.loading import Images
-from describer.model.chat import HttpClient, Model, OpenAIModel, vertex_base_url
+from describer.model.chat import OpenAIModel, vertex_base_url
+from describer.model.port import Model
 from describer.model.token import SCOPE, AccessToken
+from describer.model.transport import HttpClient
 from describer.records.firestore import FirestoreStore
 from describer.settings import Settings
-from describer.threads import in_thread
 
 _CONNECT_SECONDS = 10.0
 # The client's own limit, but not its five seconds: uploads come in bursts, with pauses between,
@@ -43,55 +38,6 @@ _LIMITS = httpx2.Limits(
 )
 # As the library's own client sets it.
 _KEEPALIVE = [("grpc.keepalive_time_ms", 30_000)]
-
-
-class Instance:
-    """The pipeline of this process, built with the first event and shared by all deliveries."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        if settings.always_inline:
-            # Wanted by every image then; imported by the first one, it would hold up the loop.
-            import google.cloud.storage  # noqa: F401
-        self._pipeline: Pipeline | None = None
-        self._building: asyncio.Task[Pipeline] | None = None
-
-    async def deliver(self, attributes: Mapping[str, Any], payload: object) -> Answer:
-        """Handle one delivery; see `Pipeline.deliver`."""
-        try:
-            pipeline = self._pipeline or await self._build()
-        except TokenError as exc:
-            answer = Answer(503, exc.outcome, str(exc))
-            self._write_log("WARNING", answer)
-            return answer
-        except Exception as exc:
-            self._write_log("ERROR", Answer(500, "defect", f"{type(exc).__name__}: {exc}"))
-            raise
-        return await pipeline.deliver(attributes, payload)
-
-    async def _build(self) -> Pipeline:
-        """Build once for all deliveries that wait, which share a failure, too."""
-        if self._building is None:
-            self._building = asyncio.create_task(self._build_now())
-            self._building.add_done_callback(self._built)
-        return await asyncio.shield(self._building)
-
-    async def _build_now(self) -> Pipeline:
-        built = await in_thread(build_pipeline, self._settings)
-        _shut_down_on_sigterm(built)
-        self._pipeline = built
-        return built
-
-    def _built(self, task: asyncio.Task[Pipeline]) -> None:
-        self._building = None
-        # Looked at here, since all that waited may have been cancelled.
-        _ = task.cancelled() or task.exception()
-
-    def _write_log(self, severity: Severity, answer: Answer) -> None:
-        """Log a delivery that ended before there was a pipeline to do so."""
-        fields = {"outcome": answer.outcome, "status": answer.status, "cause": answer.message}
-        project = self._settings.google_cloud_project
-        Log(self._settings.log_level, project).write(severity, "delivery", fields)
 
 
 def build_pipeline(settings: Settings) -> Pipeline:
@@ -183,19 +129,3 @@ def connect_storage(settings: Settings) -> Any:
     from google.cloud import storage
 
     return storage.Client(project=settings.google_cloud_project)
-
-
-def _shut_down_on_sigterm(pipeline: Pipeline) -> None:
-    """Have SIGTERM stop the work first, then do what the server set up for it."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGTERM)
-    closing: set[asyncio.Task[None]] = set()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(lambda: closing.add(loop.create_task(pipeline.close())))
-        if callable(before):
-            before(number, frame)
-
-    signal.signal(signal.SIGTERM, stop)

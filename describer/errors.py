@@ -33,20 +33,9 @@ DescriberError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the model counted them. What is paid for as output is total - prompt.
-
-    Thinking is counted in the total only, not in the completion.
-    """
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
+from describer.values import Usage
 
 
 class DescriberError(Exception):

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from describer.delivery.event import Upload
 from describer.errors import (
     GaveUpError,
     LeaseHeldError,
@@ -41,6 +40,7 @@ from describer.records.store import (
     Version,
 )
 from describer.settings import Settings
+from describer.values import Upload
 
 Now: TypeAlias = Callable[[], datetime]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from describer.errors import MalformedEventError
+from describer.images.formats import likely_image_type
 from describer.settings import BUCKET_NAME, Settings
+from describer.values import Upload
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 
@@ -17,75 +17,12 @@ FINALIZED = "google.cloud.storage.object.v1.finalized"
 # Source: https://docs.cloud.google.com/storage/docs/parallel-composite-uploads
 _COMPOSITE_PARTS = re.compile(r"(gcloud|gsutil)/tmp/parallel_composite_uploads/")
 
-# What an uploader sends who does not know. The name, then the bytes, tell more.
-_UNTOLD_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-
-_ALIASES = {
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
-    "image/x-png": "image/png",
-}
-
-_EXTENSIONS = {
-    "avif": "image/avif",
-    "bmp": "image/bmp",
-    "gif": "image/gif",
-    "heic": "image/heic",
-    "heif": "image/heif",
-    "jfif": "image/jpeg",
-    "jpe": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "jpg": "image/jpeg",
-    "jxl": "image/jxl",
-    "png": "image/png",
-    "svg": "image/svg+xml",
-    "tif": "image/tiff",
-    "tiff": "image/tiff",
-    "webp": "image/webp",
-}
-
-# The built-in table alone: the module's functions would read the machine's own files as well.
-_OTHER_TYPES = mimetypes.MimeTypes()
 
 # Source: https://docs.cloud.google.com/storage/docs/objects#naming
 _NAME_BYTES = 1024
 # Type and subtype have up to 127 characters each (RFC 6838, section 4.2).
 _CONTENT_TYPE = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _INT64_MAX = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """One generation of one object, and the delivery that told of it.
-
-    Attributes:
-        content_type: what the uploader declared, folded to lower case; "" if nothing.
-        size: bytes; None if the event did not say.
-        event_time: when the object was finalized; None if the event did not say.
-        content_encoding: `gzip` where the object is stored packed; "" if the event did not say.
-        trace: W3C trace id, 32 hex digits, where the delivery carries one.
-    """
-
-    bucket: str
-    name: str
-    generation: int
-    content_type: str
-    size: int | None
-    event_id: str
-    event_time: datetime | None = None
-    content_encoding: str = ""
-    trace: str | None = None
-
-    @property
-    def uri(self) -> str:
-        """`gs://bucket/name`, as it is: names are not percent-encoded in it."""
-        return f"gs://{self.bucket}/{self.name}"
-
-    def age_seconds(self, now: datetime) -> float:
-        """Seconds since the object was finalized; 0 if unknown or in the future."""
-        if self.event_time is None:
-            return 0.0
-        return max(0.0, (now - self.event_time).total_seconds())
 
 
 def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
@@ -132,24 +69,6 @@ def reason_to_skip(event_type: str, upload: Upload, settings: Settings) -> str |
         (likely_image_type(upload) == "", "not an image"),
     )
     return next((reason for holds, reason in checks if holds), None)
-
-
-def likely_image_type(upload: Upload) -> str | None:
-    """Tell the image type from the declared type, else from the name's extension.
-
-    Returns:
-        An `image/...` type; "" if it is something else; None if only the bytes can tell.
-    """
-    declared = _ALIASES.get(upload.content_type, upload.content_type)
-    if declared not in _UNTOLD_TYPES:
-        return declared if declared.startswith("image/") else ""
-    stem, dot, extension = upload.name.rpartition("/")[2].rpartition(".")
-    if not stem or not dot:
-        return None
-    known = _EXTENSIONS.get(extension.lower())
-    if known is None and _OTHER_TYPES.guess_type(f"x.{extension}")[0]:
-        return ""
-    return known
 
 
 def _name(payload: Mapping[str, object], key: str) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from describer.delivery.claim import Claim, NothingToDo, claim
-from describer.delivery.event import FINALIZED, Upload, read_upload, reason_to_skip
+from describer.delivery.event import FINALIZED, read_upload, reason_to_skip
 from describer.delivery.logs import Log, Severity
 from describer.delivery.progress import Progress
 from describer.errors import (
@@ -33,14 +33,15 @@ from describer.errors import (
     ShuttingDownError,
     StoreError,
     TransientError,
-    Usage,
 )
-from describer.images.loading import Image, Images
-from describer.model.chat import Model
+from describer.images.image import Image
+from describer.images.loading import Images
 from describer.model.description import Accumulator, Description, describe
+from describer.model.port import Model
 from describer.model.prompt import instructions_for
 from describer.records.store import Store
 from describer.settings import Settings
+from describer.values import Upload, Usage
 
 # Of the ten seconds that the platform leaves between SIGTERM and the end.
 _RELEASE_SECONDS_AT_SHUTDOWN = 4.0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-from describer.delivery.event import Upload, likely_image_type
 from describer.errors import (
     DescriberError,
     ImageTooLargeError,
@@ -15,11 +13,11 @@ from describer.errors import (
     UnsupportedImageError,
 )
 from describer.images.bucket import Bucket
+from describer.images.formats import HEAD_BYTES, SENDABLE_TYPES, likely_image_type, sniff
+from describer.images.image import Image
 from describer.images.room import Buffer, Room, Share
 from describer.settings import Settings
-
-# Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/migrate/openai/overview
-SENDABLE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"})
+from describer.values import Upload
 
 _MB = 1_000_000
 # Source: the model cards of Gemini 3.5 Flash-Lite and 3 Flash, "Technical specifications".
@@ -33,73 +31,6 @@ OTHER_INLINE_BYTES_LIMIT = 20 * _MB
 INLINE_BYTES_AT_ONCE = 64 * _MB
 # Longer is better spent outside, where another instance may take it.
 ROOM_TIMEOUT_SECONDS = 60.0
-
-HEAD_BYTES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """What is sent for the picture: its address, or its bytes.
-
-    Attributes:
-        content_type: as found in the bytes where they were read, else as declared or named.
-        size: bytes; None if neither event nor bytes told.
-        uri: `gs://bucket/name`; None if the bytes are sent.
-        content: the bytes; None if the address is sent.
-        sent: to be called when `content` will not be asked for again.
-    """
-
-    content_type: str
-    size: int | None
-    uri: str | None = None
-    content: Buffer | None = None
-    sent: Callable[[], None] = lambda: None
-
-
-def sniff(head: bytes) -> str | None:
-    """Tell an image's type by its first bytes, or None if it is no image known here.
-
-    Source: the signatures of https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern;
-    ISO/IEC 14496-12 (`ftyp`) and ISO/IEC 23008-12 (brands) for HEIF and AVIF.
-    """
-    for signature, content_type in _SIGNATURES:
-        if head.startswith(signature):
-            return content_type
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head[4:8] == b"ftyp":
-        return _heif_type(head)
-    if b"<svg" in head[:HEAD_BYTES].lower():
-        return "image/svg+xml"
-    return None
-
-
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-    (b"BM", "image/bmp"),
-    (b"II*\x00", "image/tiff"),
-    (b"MM\x00*", "image/tiff"),
-    (b"II+\x00", "image/tiff"),
-    (b"MM\x00+", "image/tiff"),
-    (b"\x00\x00\x01\x00", "image/x-icon"),
-    (b"\xff\x0a", "image/jxl"),
-    (b"\x00\x00\x00\x0cJXL ", "image/jxl"),
-    (b"\x00\x00\x00\x0cjP  ", "image/jp2"),
-)
-
-
-def _heif_type(head: bytes) -> str | None:
-    """Tell HEIC, HEIF and AVIF apart by the major brand, then by the compatible ones."""
-    box = head[: min(int.from_bytes(head[:4], "big"), HEAD_BYTES)]
-    brands = [box[8:12], *(box[at : at + 4] for at in range(16, len(box) - 3, 4))]
-    for brand in brands:
-        if brand in {b"avif", b"avis"}:
-            return "image/avif"
-        if brand in {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}:
-            return "image/heic"
-    return "image/heif" if {b"mif1", b"msf1", b"heif"} & set(brands) else None
 
 
 class Images:

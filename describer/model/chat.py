@@ -1,71 +1,28 @@
-"""The model port, and the real one behind the OpenAI client.
-
-Every exception of the client, its transport and google-auth is translated here, and only here,
-for what concerns the model.
-"""
+"""The model behind the OpenAI client: Vertex AI, or any server that speaks Chat Completions."""
 
 from __future__ import annotations
 
 import asyncio
-import binascii
 import contextlib
-import json
-import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
-import aiohttp
-import aiohttp.http_exceptions
 import httpx2
 import openai
 
-from describer.errors import (
-    BlockedError,
-    DescriberError,
-    ModelAccessError,
-    ModelBusyError,
-    ModelDisconnectedError,
-    ModelRejectedError,
-    ModelTimeoutError,
-    ModelUnreachableError,
-    StreamBrokenError,
-)
-from describer.images.loading import Image
+from describer.images.image import Image
 from describer.model.prompt import REQUEST, Instructions
-from describer.model.stream import Chunk, Decoder, read_error
+from describer.model.stream import Chunk, Decoder
+from describer.model.translation import LIBRARY_ERRORS, error_for, translate
+from describer.model.transport import PLACEHOLDER, Body
 
 if TYPE_CHECKING:
     from describer.model.token import AccessToken
 
 
 _DRAIN_SECONDS = 0.5
-# Of an error answer, what is read and kept, as sent and unpacked: a sentence, not a book.
-_ERROR_BYTES = 16 * 1024
-_ERROR_SECONDS = 2.0
-# A multiple of three, so that the pieces' base64 joins; some packets long.
-_PIECE_BYTES = 48 * 1024
-
-
-class Model(Protocol):
-    """A model that streams its answer."""
-
-    def stream(
-        self, instructions: Instructions, image: Image
-    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
-        """Ask for a description.
-
-        Entering means that the model has begun (and costs), and that the image's bytes are given
-        back as soon as they are sent; leaving early hangs up.
-
-        Raises:
-            TransientError, PermanentError: on entering and while iterating.
-        """
-
-    async def close(self) -> None:
-        """Close the connections; nothing is asked afterwards."""
 
 
 def vertex_base_url(project: str, location: str) -> str:
@@ -82,96 +39,6 @@ def vertex_base_url(project: str, location: str) -> str:
     else:
         host = f"{location}-aiplatform.googleapis.com"
     return f"https://{host}/v1/projects/{project}/locations/{location}/endpoints/openapi"
-
-
-# Where the image goes; nobody can have written it into a prompt.
-_PLACEHOLDER = uuid4().hex
-
-
-class Body:
-    """A request's JSON, with the image's base64 made while it is sent: no copy is ever held.
-
-    Attributes:
-        size: in bytes, known beforehand.
-    """
-
-    def __init__(self, request: Mapping[str, Any], image: Image) -> None:
-        """Make the JSON around the image, or with its address."""
-        head, _, tail = json.dumps(request).partition(_PLACEHOLDER)
-        self._image = image
-        self._sent = self._answered = False
-        self._head, self._tail = head.encode(), tail.encode()
-        self.size = len(self._head) + len(self._tail)
-        if image.content is not None:
-            self._head += f"data:{image.content_type};base64,".encode()
-            self.size = len(self._head) + (image.content.size + 2) // 3 * 4 + len(self._tail)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the body from its beginning, as often as it is sent."""
-        self._sent = False
-        yield self._head
-        if self._image.content is not None:
-            for piece in self._image.content.pieces(_PIECE_BYTES):
-                yield binascii.b2a_base64(piece, newline=False)
-        yield self._tail
-        self._sent = True
-        self._give_back()
-
-    def answered(self) -> None:
-        """Note that the request is taken, and will not be sent again."""
-        self._answered = True
-        self._give_back()
-
-    def _give_back(self) -> None:
-        # An answer may begin before all is sent, and all may be sent for an answer that is no.
-        if self._sent and self._answered:
-            self._image.sent()
-
-
-class HttpClient(openai.DefaultAioHttpClient):
-    """The client library's own over aiohttp; of an error answer only the beginning is read.
-
-    aiohttp's parser is in C: a chunk costs less than half of what it does over the usual transport.
-    """
-
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """Send as ever; an error answer comes whole and closed, cut to _ERROR_BYTES."""
-        response = await super().send(request, **options)
-        whole = response.is_success or response.is_closed
-        return response if whole else await _cut(response)
-
-
-async def _cut(response: httpx2.Response) -> httpx2.Response:
-    """Read the beginning of an error answer, in bounded time; what fails meanwhile is no matter."""
-    content = bytearray()
-    with contextlib.suppress(TimeoutError, *LIBRARY_ERRORS):
-        async with asyncio.timeout(_ERROR_SECONDS):
-            async for piece in response.aiter_raw():
-                content += piece
-                if len(content) >= _ERROR_BYTES:
-                    break
-    with contextlib.suppress(TimeoutError, *LIBRARY_ERRORS):
-        async with asyncio.timeout(_ERROR_SECONDS):
-            await response.aclose()
-    encoding = response.headers.get("content-encoding", "")
-    kept = {"content-type", "retry-after", "x-request-id"}
-    return httpx2.Response(
-        response.status_code,
-        headers=[(name, value) for name, value in response.headers.items() if name in kept],
-        content=_unpacked(bytes(content[:_ERROR_BYTES]), encoding),
-        request=response.request,
-        extensions={k: v for k, v in response.extensions.items() if k == "reason_phrase"},
-    )
-
-
-def _unpacked(content: bytes, encoding: str) -> bytes:
-    """Undo gzip or zlib up to _ERROR_BYTES; what cannot be undone stays as it is."""
-    if not encoding or encoding == "identity":
-        return content
-    try:
-        return zlib.decompressobj(wbits=47).decompress(content, _ERROR_BYTES)
-    except zlib.error:
-        return content
 
 
 class OpenAIModel:
@@ -247,7 +114,7 @@ class OpenAIModel:
                 {
                     "role": "user",
                     "content": [
-                        {"type": "image_url", "image_url": {"url": image.uri or _PLACEHOLDER}},
+                        {"type": "image_url", "image_url": {"url": image.uri or PLACEHOLDER}},
                         {"type": "text", "text": REQUEST},
                     ],
                 },
@@ -277,107 +144,3 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in pieces:
                 pass
-
-
-def translate(exc: Exception) -> DescriberError:
-    """Turn any error of the client or its transport into one of ours."""
-    if isinstance(exc, openai.APIStatusError):
-        return error_for_response(exc.response)
-    # The transport's own error tells more than what the layers above made of it.
-    found = next((e for e in _causes(exc) if isinstance(e, aiohttp.ClientError)), None)
-    cause = found or exc.__cause__ or exc
-    for library_error, ours in TRANSLATIONS:
-        if isinstance(cause, library_error) or isinstance(exc, library_error):
-            return ours(f"{type(cause).__name__}: {str(cause)[:300]}")
-    return StreamBrokenError(f"{type(exc).__name__}: {str(exc)[:300]}")
-
-
-def _causes(exc: BaseException) -> Iterator[BaseException]:
-    """Give an error and what it came from, outermost first."""
-    step: BaseException | None = exc
-    while step is not None:
-        yield step
-        step = step.__cause__
-
-
-# The first that fits wins, so the narrower stand first.
-TRANSLATIONS: tuple[tuple[type[Exception], type[DescriberError]], ...] = (
-    (aiohttp.ConnectionTimeoutError, ModelUnreachableError),
-    (aiohttp.ServerTimeoutError, ModelTimeoutError),
-    (aiohttp.ClientConnectorError, ModelUnreachableError),
-    (aiohttp.ClientConnectionError, ModelDisconnectedError),
-    (aiohttp.ClientError, StreamBrokenError),
-    (httpx2.ConnectError, ModelUnreachableError),
-    (httpx2.ConnectTimeout, ModelUnreachableError),
-    (httpx2.PoolTimeout, ModelUnreachableError),
-    (openai.APITimeoutError, ModelTimeoutError),
-    (openai.APIConnectionError, ModelDisconnectedError),
-    (openai.APIResponseValidationError, StreamBrokenError),
-    (openai.APIError, StreamBrokenError),
-    (openai.LengthFinishReasonError, StreamBrokenError),
-    (openai.ContentFilterFinishReasonError, BlockedError),
-    (openai.OAuthError, ModelAccessError),
-    (openai.WebSocketConnectionClosedError, ModelDisconnectedError),
-    (openai.WebSocketQueueFullError, ModelBusyError),
-    (openai.OpenAIError, ModelAccessError),
-    (httpx2.TimeoutException, ModelTimeoutError),
-    (httpx2.TransportError, StreamBrokenError),
-    (httpx2.HTTPError, StreamBrokenError),
-    (httpx2.StreamError, StreamBrokenError),
-    (httpx2.InvalidURL, StreamBrokenError),
-    (aiohttp.http_exceptions.HttpProcessingError, StreamBrokenError),
-    (OSError, ModelDisconnectedError),
-)
-# What may come out of a request or a response; errors of ours pass.
-LIBRARY_ERRORS = tuple({theirs for theirs, _ in TRANSLATIONS})
-
-
-def error_for_response(response: httpx2.Response) -> DescriberError:
-    """Classify an error answer by its status and by what its body says."""
-    try:
-        content = json.loads(response.content)
-    except (ValueError, RecursionError, httpx2.ResponseNotRead):
-        content = None
-    if isinstance(content, list) and content:
-        content = content[0]
-    error: object = content.get("error", content) if isinstance(content, Mapping) else None
-    message = read_error(error)[1] if error else response.reason_phrase
-    return error_for(response.status_code, message, _retry_after(response))
-
-
-# A fresh project answers 400 until the service agent that reads the bucket exists.
-# Source: https://github.com/GoogleCloudPlatform/generative-ai/issues/1308
-_PROVISIONING = "service agents are being provisioned"
-_BLOCKED_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
-
-
-def error_for(
-    status: int | None, message: str, retry_after_seconds: float | None = None
-) -> DescriberError:
-    """Classify an error by its HTTP status, sent as such or as a code inside a stream.
-
-    Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/reference/models/api-errors
-    """
-    blocked = any(code in message for code in _BLOCKED_CODES)
-    if status is None:
-        text = f"the model sent an error: {message}"
-        return BlockedError(text) if blocked else StreamBrokenError(text)
-    text = f"the model answered {status}: {message}"
-    if status in {408, 409, 425, 429, 499} or status >= 500:
-        return ModelBusyError(text, http_status=status, retry_after_seconds=retry_after_seconds)
-    if status in {401, 402, 403, 404, 405, 407, 410} or status < 400:
-        return ModelAccessError(text, http_status=status)
-    if _PROVISIONING in message.lower():
-        return ModelBusyError(text, http_status=status, retry_after_seconds=60.0)
-    if blocked:
-        return BlockedError(text)
-    return ModelRejectedError(text)
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    """Read Retry-After in seconds; the form with a date is not used by model servers."""
-    try:
-        seconds = float(response.headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds <= 86_400 else None

@@ -18,13 +18,13 @@ from describer.errors import (
     ModelTimeoutError,
     StreamBrokenError,
     TransientError,
-    Usage,
 )
-from describer.images.loading import Image
+from describer.images.image import Image
 from describer.model import retry
-from describer.model.chat import Model
+from describer.model.port import Model
 from describer.model.prompt import Instructions
 from describer.model.stream import Chunk
+from describer.values import Usage
 
 # Over any sensible limit, and at four bytes each a quarter of what a Firestore document holds.
 MAX_TEXT_CHARACTERS = 65_536

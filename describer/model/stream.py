@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from describer.errors import BlockedError, DescriberError, StreamBrokenError, Usage
+from describer.errors import BlockedError, DescriberError, StreamBrokenError
+from describer.values import Usage
 
 # A chunk is some hundred bytes; only a broken or hostile server sends more than this in one line.
 MAX_EVENT_BYTES = 1024 * 1024

@@ -25,12 +25,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from describer.delivery.event import Upload, likely_image_type
-from describer.errors import PermanentError, Usage
-from describer.images.loading import Image
+from describer.errors import PermanentError
+from describer.images.formats import likely_image_type
+from describer.images.image import Image
 from describer.model.description import Description
 from describer.model.prompt import Instructions
 from describer.records.store import REMOVE, Fields
+from describer.values import Upload, Usage
 
 PROCESSING, COMPLETED, ERRORED = "PROCESSING", "COMPLETED", "ERRORED"
 

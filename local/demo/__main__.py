@@ -23,12 +23,12 @@ from rich.live import Live
 from rich.text import Text
 
 from describer.errors import DescriberError
-from local.demo.choice import ModelChoice, choose_model
 from local.demo.recording import Recording
 from local.demo.records import View, view_of
 from local.demo.screen import Picture, blocks, rows_for, shows_colours, summary, thumbnail
 from local.demo.site import Site, memory_site, stack_site
 from local.servers.bucket import SAMPLES, images_in
+from local.servers.choice import ModelChoice, choose_model
 from local.servers.emulators import missing_parts
 from local.servers.processes import StartError, keep_logs
 

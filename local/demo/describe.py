@@ -27,14 +27,15 @@ from describer.errors import (
     PermanentError,
     TransientError,
 )
-from describer.images.loading import Image, Images
-from describer.model.chat import Model
+from describer.images.image import Image
+from describer.images.loading import Images
 from describer.model.description import Accumulator, Description, describe
+from describer.model.port import Model
 from describer.model.prompt import Instructions, instructions_for
 from describer.settings import Settings
-from local.demo.choice import ModelChoice, choose_model
 from local.demo.site import event_for
 from local.servers.bucket import LocalFiles, images_in
+from local.servers.choice import ModelChoice, choose_model
 from local.servers.model import start_standin
 from local.servers.processes import StartError, wait_ready
 from local.servers.stack import STANDIN_FIRST_SECONDS, STANDIN_PACE_SECONDS

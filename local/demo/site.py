@@ -14,11 +14,11 @@ from typing import Any
 from describer.build import build_model
 from describer.delivery.pipeline import Pipeline
 from describer.images.loading import Images
-from describer.memory import MemoryStore
+from describer.records.memory import MemoryStore
 from describer.settings import Settings
-from local.demo.choice import ModelChoice
 from local.demo.records import Fields, Records, firestore_records
 from local.servers.bucket import BUCKET, LocalFiles, content_type_of, upload, upload_url
+from local.servers.choice import ModelChoice
 from local.servers.events import FINALIZED
 from local.servers.model import start_standin
 from local.servers.processes import wait_ready

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from describer.delivery.event import Upload
 from describer.errors import BucketError, ObjectGoneError
 from describer.images.room import Buffer, FullError
+from describer.values import Upload
 
 BUCKET = "uploads"
 SAMPLES = Path(__file__).resolve().parents[1] / "demo" / "samples"

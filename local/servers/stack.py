@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.demo.choice import ModelChoice
 from local.servers.bucket import BUCKET, create_bucket
+from local.servers.choice import ModelChoice
 from local.servers.emulators import (
     FIRESTORE_READY,
     GCS_READY,

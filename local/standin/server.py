@@ -23,13 +23,13 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from local.servers.processes import LOOPBACK
 from local.standin import faults
 from local.standin.asked import Asked, RefusedError, description, parse
 from local.standin.faults import Step
 from local.standin.http1 import DroppedError, HungUpError, Reply, Request, serving
 from local.standin.speech import Entry, Pacing, Speech
 
+LOOPBACK = "127.0.0.1"
 LIMIT_MESSAGE = "Resource exhausted. Please try again later."
 
 

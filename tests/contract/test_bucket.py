@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from google.cloud import storage
 
-from describer.delivery.event import Upload
 from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
-from describer.images.bucket import CloudStorage
+from describer.images.cloud_storage import CloudStorage
 from describer.images.room import Buffer
+from describer.values import Upload
 from local.servers.function import ROOT
 
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 40
@@ -75,8 +75,8 @@ HANG = """
 import asyncio
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
-from describer.images.bucket import CloudStorage
-from describer.delivery.event import Upload
+from describer.images.cloud_storage import CloudStorage
+from describer.values import Upload
 from describer.images.room import Buffer
 
 async def work():

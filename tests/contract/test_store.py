@@ -9,7 +9,7 @@ import pytest
 
 from describer.build import build_store
 from describer.errors import RecordExistsError, VersionConflictError
-from describer.memory import MemoryStore
+from describer.records.memory import MemoryStore
 from describer.records.store import REMOVE, Store
 from describer.settings import Settings
 

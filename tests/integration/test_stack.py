@@ -6,8 +6,8 @@ import pytest
 from google.cloud import firestore, storage
 
 from describer.records.record import record_id
-from local.demo.choice import ModelChoice
 from local.servers.bucket import BUCKET
+from local.servers.choice import ModelChoice
 from local.servers.emulators import PROJECT, missing_parts
 from local.servers.stack import running_stack
 from tests.conftest import missing

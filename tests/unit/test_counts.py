@@ -10,10 +10,12 @@ import pytest
 
 from describer.delivery.pipeline import Pipeline
 from describer.images.loading import Images
-from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel
-from describer.model.chat import error_for
+from describer.images.memory import MemoryBucket
 from describer.model.description import Accumulator
+from describer.model.scripted import Script, ScriptedModel
 from describer.model.stream import Chunk, Decoder
+from describer.model.translation import error_for
+from describer.records.memory import MemoryStore
 from describer.settings import Settings
 from local.servers.events import cloud_event
 from tests import virtual

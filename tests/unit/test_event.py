@@ -9,8 +9,9 @@ import pytest
 from cloudevents.conversion import to_binary
 from cloudevents.http import from_http, from_json
 
-from describer.delivery.event import FINALIZED, likely_image_type, read_upload, reason_to_skip
+from describer.delivery.event import FINALIZED, read_upload, reason_to_skip
 from describer.errors import MalformedEventError
+from describer.images.formats import likely_image_type
 from describer.settings import Settings
 from local.servers.events import cloud_event
 

@@ -14,7 +14,9 @@ from describer.delivery.event import FINALIZED
 from describer.delivery.pipeline import Answer, Pipeline
 from describer.errors import ModelAccessError, ModelRejectedError
 from describer.images.loading import Images
-from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel, text_script
+from describer.images.memory import MemoryBucket
+from describer.model.scripted import Script, ScriptedModel, text_script
+from describer.records.memory import MemoryStore
 from describer.records.record import record_id
 from describer.records.store import REMOVE, Fields, Version
 from describer.settings import Settings

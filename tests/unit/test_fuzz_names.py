@@ -20,13 +20,13 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from requests.exceptions import InvalidURL
 
-from describer.delivery.event import Upload
 from describer.errors import BucketError, ImageTooLargeError
-from describer.images.bucket import CloudStorage
+from describer.images.cloud_storage import CloudStorage
 from describer.images.loading import Images
 from describer.model.prompt import instructions_for
 from describer.records.record import record_id
 from describer.settings import Settings
+from describer.values import Upload
 
 MIB = 1024 * 1024
 names = st.text(min_size=1, max_size=60)

@@ -11,10 +11,10 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from describer.errors import DescriberError, PermanentError, TransientError
-from describer.model.chat import error_for, error_for_response
 from describer.model.description import Accumulator, Description
 from describer.model.stream import Decoder, read_chunk
-from tests.unit.test_describe import shown
+from describer.model.translation import error_for, error_for_response
+from tests.unit.test_description import shown
 from tests.unit.test_fuzz_event import any_json, any_text
 
 # Every key that the decoder looks at.

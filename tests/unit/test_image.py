@@ -6,25 +6,25 @@ from typing import Any
 
 import pytest
 
-from describer.delivery.event import Upload
 from describer.errors import (
     ImageTooLargeError,
     NoRoomError,
     PermanentError,
     UnsupportedImageError,
 )
+from describer.images.formats import sniff
+from describer.images.image import Image
 from describer.images.loading import (
     INLINE_BYTES_AT_ONCE,
     OTHER_INLINE_BYTES_LIMIT,
     URI_BYTES_LIMIT,
     VERTEX_INLINE_BYTES_LIMIT,
-    Image,
     Images,
-    sniff,
 )
+from describer.images.memory import MemoryBucket
 from describer.images.room import Buffer
-from describer.memory import MemoryBucket
 from describer.settings import Settings
+from describer.values import Upload
 from tests import virtual
 
 

@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from describer.delivery.event import Upload
 from describer.errors import BucketError, ObjectGoneError
 from describer.images.room import Buffer
-from local.demo.choice import choose_model
+from describer.values import Upload
 from local.demo.recording import Recording
 from local.demo.records import View, view_of
 from local.demo.screen import Picture, blocks, rows_for, summary, thumbnail
 from local.servers.bucket import SAMPLES, LocalFiles, images_in, upload_url
+from local.servers.choice import choose_model
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from local.demo.choice import choose_model
 from local.demo.records import view_of
 from local.demo.site import memory_site
 from local.servers.bucket import SAMPLES, upload
+from local.servers.choice import choose_model
 from local.servers.function import ROOT
 from local.standin.pixels import CLOSING, OPENING
 

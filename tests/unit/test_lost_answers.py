@@ -13,9 +13,11 @@ from describer.delivery.pipeline import Pipeline
 from describer.delivery.progress import Progress
 from describer.errors import EmptyDescriptionError, LeaseHeldError, LeaseLostError
 from describer.images.loading import Images
-from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel
+from describer.images.memory import MemoryBucket
 from describer.model.description import Accumulator, Description
+from describer.model.scripted import Script, ScriptedModel
 from describer.model.stream import Chunk
+from describer.records.memory import MemoryStore
 from describer.records.record import record_id
 from describer.records.store import CALL_SECONDS, Fields, Version
 from describer.settings import Settings

@@ -30,7 +30,6 @@ from hypothesis.stateful import (
 
 from describer.build import build_store
 from describer.delivery.claim import Claim, NothingToDo, claim
-from describer.delivery.event import Upload
 from describer.errors import (
     EmptyDescriptionError,
     GaveUpError,
@@ -39,12 +38,13 @@ from describer.errors import (
     RecordExistsError,
     VersionConflictError,
 )
-from describer.memory import MemoryStore
 from describer.model.description import Description
 from describer.records.firestore import FirestoreStore
+from describer.records.memory import MemoryStore
 from describer.records.record import record_id
 from describer.records.store import CALL_SECONDS, Fields, Snapshot, Store, Version
 from describer.settings import Settings
+from describer.values import Upload
 from local.servers.processes import Server
 from tests.virtual import EPOCH
 

@@ -18,10 +18,12 @@ from describer.delivery.pipeline import Pipeline
 from describer.delivery.progress import Progress
 from describer.errors import GaveUpError, StoreError, TokenError
 from describer.images.loading import Images
-from describer.memory import MemoryBucket, MemoryStore, ScriptedModel, text_script
+from describer.images.memory import MemoryBucket
 from describer.model.description import Accumulator
+from describer.model.scripted import ScriptedModel, text_script
 from describer.model.stream import Chunk
 from describer.model.token import AccessToken
+from describer.records.memory import MemoryStore
 from describer.records.record import record_id
 from describer.records.store import CALL_SECONDS, Fields, Version
 from describer.settings import Settings

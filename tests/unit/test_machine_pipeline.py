@@ -42,16 +42,18 @@ from describer.errors import (
     RecordExistsError,
     StoreError,
     StreamBrokenError,
-    Usage,
     VersionConflictError,
 )
-from describer.images.loading import Image, Images
-from describer.memory import MemoryBucket, MemoryStore
+from describer.images.image import Image
+from describer.images.loading import Images
+from describer.images.memory import MemoryBucket
 from describer.model.prompt import Instructions
 from describer.model.stream import Chunk
+from describer.records.memory import MemoryStore
 from describer.records.record import record_id
 from describer.records.store import CALL_SECONDS, Fields, Snapshot, Version
 from describer.settings import Settings
+from describer.values import Usage
 from tests.virtual import EPOCH, VirtualLoop
 
 SETTINGS = Settings(image_input="uri", max_attempts=8)

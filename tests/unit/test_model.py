@@ -31,12 +31,14 @@ from describer.errors import (
     StreamBrokenError,
     VersionConflictError,
 )
-from describer.images.loading import Image
-from describer.model import chat as model
-from describer.model.chat import LIBRARY_ERRORS, HttpClient, OpenAIModel, translate, vertex_base_url
+from describer.images.image import Image
+from describer.model import translation
+from describer.model.chat import OpenAIModel, vertex_base_url
 from describer.model.prompt import instructions_for
 from describer.model.stream import Chunk
 from describer.model.token import AccessToken
+from describer.model.translation import LIBRARY_ERRORS, translate
+from describer.model.transport import HttpClient
 from describer.records import firestore
 from describer.settings import Settings
 
@@ -269,7 +271,10 @@ def test_every_error_of_the_openai_client_is_classified() -> None:
         "StreamAlreadyConsumed",
         "SubjectTokenProviderError",
     }
-    named = {theirs for theirs, _ in model.TRANSLATIONS} - {openai.OpenAIError, openai.APIError}
+    named = {theirs for theirs, _ in translation.TRANSLATIONS} - {
+        openai.OpenAIError,
+        openai.APIError,
+    }
     for cls in _descendants(openai.OpenAIError) - {openai.APIError}:
         if cls.__name__ in elsewhere:
             continue
@@ -358,7 +363,7 @@ def test_every_error_of_the_faster_transport_is_classified() -> None:
             expected = ModelUnreachableError
         elif issubclass(cls, aiohttp.ServerTimeoutError):
             expected = ModelTimeoutError
-        first = next(ours for theirs, ours in model.TRANSLATIONS if issubclass(cls, theirs))
+        first = next(ours for theirs, ours in translation.TRANSLATIONS if issubclass(cls, theirs))
         assert first is expected, cls
     slow = httpx2.ConnectTimeout("x")
     slow.__cause__ = aiohttp.ServerDisconnectedError()

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from describer.delivery.event import Upload
 from describer.delivery.pipeline import Answer, Pipeline
 from describer.errors import (
     BlockedError,
@@ -26,14 +25,16 @@ from describer.errors import (
     ModelUnreachableError,
     StreamBrokenError,
     TokenError,
-    Usage,
 )
 from describer.images.loading import Images
+from describer.images.memory import MemoryBucket
 from describer.images.room import Buffer
-from describer.memory import MemoryBucket, MemoryStore, Script, ScriptedModel, text_script
+from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
+from describer.records.memory import MemoryStore
 from describer.records.record import record_id
 from describer.settings import Settings
+from describer.values import Upload, Usage
 from local.servers.events import cloud_event
 from tests import virtual
 

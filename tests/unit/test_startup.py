@@ -29,7 +29,7 @@ import asyncio, json, os
 import main
 from describer.build import build_model
 from describer.errors import DescriberError
-from describer.images.loading import Image
+from describer.images.image import Image
 from describer.model.prompt import Instructions
 from describer.settings import Settings
 

@@ -13,10 +13,10 @@ from describer.errors import (
     ModelBusyError,
     ModelRejectedError,
     StreamBrokenError,
-    Usage,
 )
-from describer.model.chat import error_for
 from describer.model.stream import MAX_EVENT_BYTES, Chunk, Decoder
+from describer.model.translation import error_for
+from describer.values import Usage
 
 
 def chunks(*pieces: bytes) -> list[Chunk]:

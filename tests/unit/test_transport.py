@@ -19,11 +19,12 @@ from describer.errors import (
     ModelRejectedError,
     StreamBrokenError,
 )
-from describer.images.loading import Image
+from describer.images.image import Image
 from describer.images.room import Buffer
-from describer.model.chat import Body, HttpClient, OpenAIModel
+from describer.model.chat import OpenAIModel
 from describer.model.prompt import Instructions
 from describer.model.stream import Chunk
+from describer.model.transport import Body, HttpClient
 
 MIB = 1024 * 1024
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -16,10 +16,8 @@ from describer.errors import (
     ModelUnreachableError,
     PermanentError,
     StreamBrokenError,
-    Usage,
 )
-from describer.images.loading import Image
-from describer.memory import Script, ScriptedModel, text_script
+from describer.images.image import Image
 from describer.model.description import (
     MAX_TEXT_CHARACTERS,
     QUIET_SECONDS,
@@ -28,8 +26,10 @@ from describer.model.description import (
     describe,
 )
 from describer.model.prompt import instructions_for
+from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
 from describer.settings import Settings
+from describer.values import Usage
 from tests import virtual
 
 INSTRUCTIONS = instructions_for("a.jpg", Settings())

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from describer import build as clients
-from describer.build import Instance
+from describer import instance
 from describer.delivery.pipeline import Answer
 from describer.errors import TokenError
+from describer.instance import Instance
 from describer.settings import Settings
 from local.servers.events import cloud_event
 
@@ -47,8 +47,8 @@ def failing_once(monkeypatch: pytest.MonkeyPatch, exc: Exception) -> list[str]:
             raise exc
         return Built()
 
-    monkeypatch.setattr(clients, "build_pipeline", build)
-    monkeypatch.setattr(clients, "_shut_down_on_sigterm", lambda _: None)
+    monkeypatch.setattr(instance, "build_pipeline", build)
+    monkeypatch.setattr(instance, "_shut_down_on_sigterm", lambda _: None)
     return builds
 
 

@@ -1,0 +1,180 @@
+"""Cloud Storage behind the bucket port.
+
+Every exception of the storage client, its transport and google-auth is translated here, and only
+here, for what concerns the bucket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
+from describer.images.room import Buffer, FullError
+from describer.threads import in_thread
+from describer.values import Upload
+
+if TYPE_CHECKING:
+    from google.cloud import storage
+
+
+# The storage client's own connection pool holds ten; more at once would only open and drop.
+_AT_ONCE = 10
+# One call; and all tries of one read. Both well inside the lease, which the heartbeat renews.
+_CALL_TIMEOUT_SECONDS = (5.0, 20.0)
+_READ_TIMEOUT_SECONDS = 40.0
+
+
+_GZIP = b"\x1f\x8b"
+
+
+class _Unpacking:
+    """Writes into a buffer what is stored, unpacked with bounds where it is packed.
+
+    The storage client would unpack each piece whole, to any size.
+    """
+
+    def __init__(self, into: Buffer) -> None:
+        self._into = into
+        self._inflate: Any = None
+        self._begun = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether the packed bytes ended before their end."""
+        return self.packed and not self._inflate.eof
+
+    @property
+    def packed(self) -> bool:
+        """Whether it began as gzip does."""
+        return self._inflate is not None
+
+    def write(self, chunk: bytes) -> int:
+        """See `Buffer.write`."""
+        if not self._begun and chunk.startswith(_GZIP):
+            self._inflate = zlib.decompressobj(wbits=31)
+        self._begun = True
+        if self._inflate is None:
+            return self._into.write(chunk)
+        # One more than fits, which tells that there is more.
+        self._into.write(self._inflate.decompress(chunk, self._into.capacity - self.tell() + 1))
+        return len(chunk)
+
+    def seek(self, place: int) -> None:
+        """Begin anew, as the client does where a retry cannot go on in the middle."""
+        self.__init__(self._into)  # type: ignore[misc]
+        self._into.seek(place)
+
+    def tell(self) -> int:
+        """See `Buffer.tell`."""
+        return self._into.tell()
+
+
+class CloudStorage:
+    """See `Bucket`."""
+
+    def __init__(self, connect: Callable[[], storage.Client]) -> None:
+        """Keep how to connect; nothing is opened before the first read.
+
+        Args:
+            connect: makes the client; called once, in a thread.
+        """
+        self._connect = connect
+        self._client: storage.Client | None = None
+        self._connecting = asyncio.Lock()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(self, upload: Upload, into: Buffer) -> bool:
+        """See `Bucket.read`."""
+        try:
+            async with self._slots, asyncio.timeout(_READ_TIMEOUT_SECONDS):
+                return await in_thread(_download, await self._connected(), upload, into)
+        except TimeoutError as exc:
+            raise BucketError(
+                f"Cloud Storage gave no answer within {_READ_TIMEOUT_SECONDS:g} s"
+            ) from exc
+
+    async def _connected(self) -> storage.Client:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await in_thread(_connected, self._connect)
+        return self._client
+
+
+def _connected(connect: Callable[[], storage.Client]) -> storage.Client:
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        return connect()
+    except (GoogleAuthError, OSError) as exc:
+        raise BucketError(f"no Cloud Storage client: {type(exc).__name__}: {exc}") from exc
+
+
+def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
+    """See `Bucket.read`; blocks.
+
+    Source: https://docs.cloud.google.com/storage/docs/json_api/v1/objects/get (`generation`)
+    """
+    from google.api_core import exceptions as api
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption
+    from google.cloud.storage.retry import DEFAULT_RETRY
+    from requests import RequestException
+
+    sink = _Unpacking(into)
+    blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
+    try:
+        blob.download_to_file(
+            sink,
+            raw_download=True,
+            timeout=_CALL_TIMEOUT_SECONDS,
+            retry=DEFAULT_RETRY.with_timeout(_READ_TIMEOUT_SECONDS / 2),
+        )
+    except FullError:
+        return False
+    except zlib.error as exc:
+        raise UnreadableImageError(f"the packed object cannot be unpacked: {exc}") from exc
+    except api.NotFound as exc:
+        _check_bucket(client, upload)
+        raise ObjectGoneError(
+            f"generation {upload.generation} was deleted or overwritten before it was read"
+        ) from exc
+    except (api.GoogleAPIError, DataCorruption, GoogleAuthError, RequestException, OSError) as exc:
+        raise _bucket_error("reading the object failed", exc) from exc
+    if sink.packed != (blob.content_encoding == "gzip"):
+        raise UnreadableImageError(
+            f"the object's Content-Encoding is {blob.content_encoding or 'none'}, "
+            f"and its bytes are {'packed' if sink.packed else 'not packed'}"
+        )
+    if sink.cut:
+        raise UnreadableImageError("the packed object ends before its end")
+    return True
+
+
+def _check_bucket(client: storage.Client, upload: Upload) -> None:
+    """Tell a missing bucket, which answers a read like a missing object, by listing it."""
+    from google.api_core import exceptions as api
+    from google.auth.exceptions import GoogleAuthError
+    from requests import RequestException
+
+    try:
+        found = client.list_blobs(
+            upload.bucket,
+            prefix=upload.name,
+            max_results=1,
+            timeout=_CALL_TIMEOUT_SECONDS,
+            retry=None,
+        )
+        next(iter(found), None)
+    except (api.GoogleAPIError, GoogleAuthError, RequestException, OSError) as exc:
+        raise _bucket_error("the object is not found, nor can its bucket be listed", exc) from exc
+
+
+def _bucket_error(what: str, exc: Exception) -> BucketError:
+    status = getattr(exc, "code", None)
+    return BucketError(
+        f"{what}: {type(exc).__name__}: {str(exc)[:300]}",
+        http_status=int(status) if isinstance(status, int) else None,
+    )

@@ -1,0 +1,29 @@
+"""A bucket in memory, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from describer.errors import ObjectGoneError
+from describer.images.room import Buffer, FullError
+from describer.values import Upload
+
+
+class MemoryBucket:
+    """See `describer.images.bucket.Bucket`. Objects by name alone."""
+
+    def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
+        self._objects = objects or {}
+
+    async def read(self, upload: Upload, into: Buffer) -> bool:
+        """See `Bucket.read`."""
+        await asyncio.sleep(0)
+        content = self._objects.get(upload.name)
+        if content is None:
+            raise ObjectGoneError(f"there is no {upload.name}")
+        try:
+            into.write(content)
+        except FullError:
+            return False
+        return True

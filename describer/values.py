@@ -1,0 +1,52 @@
+"""Values that several rooms share. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the model counted them. What is paid for as output is total - prompt.
+
+    Thinking is counted in the total only, not in the completion.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One generation of one object, and the delivery that told of it.
+
+    Attributes:
+        content_type: what the uploader declared, folded to lower case; "" if nothing.
+        size: bytes; None if the event did not say.
+        event_time: when the object was finalized; None if the event did not say.
+        content_encoding: `gzip` where the object is stored packed; "" if the event did not say.
+        trace: W3C trace id, 32 hex digits, where the delivery carries one.
+    """
+
+    bucket: str
+    name: str
+    generation: int
+    content_type: str
+    size: int | None
+    event_id: str
+    event_time: datetime | None = None
+    content_encoding: str = ""
+    trace: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """`gs://bucket/name`, as it is: names are not percent-encoded in it."""
+        return f"gs://{self.bucket}/{self.name}"
+
+    def age_seconds(self, now: datetime) -> float:
+        """Seconds since the object was finalized; 0 if unknown or in the future."""
+        if self.event_time is None:
+            return 0.0
+        return max(0.0, (now - self.event_time).total_seconds())
