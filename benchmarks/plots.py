@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def draw(results: Results, folder: Path) -> None:
     mpl.rcParams.update(
         {
             "font.size": 10,
-            "svg.fonttype": "path",
+            # Letters as letters: as outlines they are most of the file.
+            "svg.fonttype": "none",
             # The same figures give the same file.
             "svg.hashsalt": "describer",
             "axes.spines.top": False,
@@ -65,6 +67,8 @@ def _plot(path: Path) -> Iterator[Axes]:
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     yield figure.add_subplot()
     figure.savefig(path, metadata={"Date": None}, facecolor="white")
+    # A hundredth of a point is finer than any screen shows.
+    path.write_text(re.sub(r"(\d\.\d\d)\d+", r"\1", path.read_text("utf-8")), "utf-8")
 
 
 def _throughput(results: Results, axes: Axes) -> None:
@@ -93,23 +97,25 @@ def _throughput(results: Results, axes: Axes) -> None:
 def _added(results: Results, axes: Axes) -> None:
     loads = [(level, False) for level in (*LEVELS, AT_ONCE)]
     loads += [(DEPLOYED_AT_ONCE, True), (AT_ONCE, True)]
-    for place, (at_once, spread) in enumerate(loads):
-        for step, key in enumerate(KEYS):
+    for step, key in enumerate(KEYS):
+        points: list[tuple[float, list[float]]] = []
+        for place, (at_once, spread) in enumerate(loads):
             samples = results.of(key, at_once, spread=spread)
-            if not samples:
-                continue
-            values = [max(0.5, median([one.added_ms[n] for one in samples])) for n in range(3)]
-            x = place + (step - 1.5) * 0.18
-            axes.plot([x] * 3, values, color=COLOURS[key], linewidth=1)
-            axes.scatter(
-                [x] * 3,
-                values,
-                s=(34, 18, 8),
-                color=COLOURS[key],
-                marker=MARKS[key],
-                label=TITLES[key] if place == 0 else None,
-                zorder=3,
-            )
+            if samples:
+                values = [max(0.5, median([one.added_ms[n] for one in samples])) for n in range(3)]
+                points.append((place + (step - 1.5) * 0.18, values))
+        places = [x for x, _ in points]
+        low, high = ([limit(values) for _, values in points] for limit in (min, max))
+        axes.vlines(places, low, high, color=COLOURS[key], linewidth=1)
+        axes.scatter(
+            [x for x in places for _ in range(3)],
+            [value for _, values in points for value in values],
+            s=(34, 18, 8) * len(points),
+            color=COLOURS[key],
+            marker=MARKS[key],
+            label=TITLES[key],
+            zorder=3,
+        )
     axes.set_yscale("log")
     axes.set_xticks(
         range(len(loads)),
