@@ -9,7 +9,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import plots, report, runs, scale
+from benchmarks import report, runs, scale
 from benchmarks.contestants import TITLES
 from local.servers.function import ROOT
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import psutil
 
 from local.servers.emulators import PROJECT
 from local.servers.function import ROOT
@@ -85,30 +86,21 @@ class Running:
 
     def cpu(self) -> float:
         """User and system seconds of all its processes since they began."""
-        # The kernel's own clock of a process, in nanoseconds; /proc counts in hundredths.
+        # The kernel's own clock of a process, in nanoseconds; psutil gives hundredths.
         return sum(time.clock_gettime((~process << 3) | 2) for process in self._processes())
 
     def memory(self) -> int:
         """Proportional set size of all its processes in bytes: shared pages count once."""
-        return sum(_pss(process) for process in self._processes())
+        found = (psutil.Process(process) for process in self._processes())
+        return sum(process.memory_full_info().pss for process in found)
 
     def stop(self) -> None:
         """End it at once: what it still has to do is of no interest."""
         self.server.kill()
 
     def _processes(self) -> list[int]:
-        found = [self.server.process.pid]
-        for process in found:
-            with contextlib.suppress(OSError):
-                for task in Path(f"/proc/{process}/task").iterdir():
-                    found += map(int, (task / "children").read_text().split())
-        return found
-
-
-def _pss(process: int) -> int:
-    text = Path(f"/proc/{process}/smaps_rollup").read_text()
-    found = re.search(r"^Pss: +([0-9]+) kB", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+        main = psutil.Process(self.server.process.pid)
+        return [main.pid, *(child.pid for child in main.children(recursive=True))]
 
 
 def cores() -> tuple[set[int], set[int]]:

@@ -17,14 +17,13 @@ import asyncio
 import contextlib
 import os
 import random
-import resource
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx2
+import psutil
 from rich.console import Console
 from rich.progress import Progress
 
@@ -189,37 +188,29 @@ async def _upload(
     return events
 
 
-async def _squeeze(worker: int, case: str) -> None:
+async def _squeeze(worker: psutil.Process, case: str) -> None:
     """Take from the process what it needs for some seconds, then give it back."""
     if case == "burst":
         return
     if case == "files":
-        kind, least = resource.RLIMIT_NOFILE, len(os.listdir(f"/proc/{worker}/fd")) + 12
+        kind, least = psutil.RLIMIT_NOFILE, worker.num_fds() + 12
     else:
-        kind, least = resource.RLIMIT_AS, _address_space(worker) + 48 * 1024 * 1024
-    before = resource.prlimit(worker, kind)
-    resource.prlimit(worker, kind, (least, before[1]))
+        kind, least = psutil.RLIMIT_AS, worker.memory_info().vms + 48 * 1024 * 1024
+    before = worker.rlimit(kind)
+    worker.rlimit(kind, (least, before[1]))
     await asyncio.sleep(SQUEEZE_SECONDS)
-    with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(worker, kind, before)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        worker.rlimit(kind, before)
 
 
-def _worker(master: int) -> int:
+def _worker(master: int) -> psutil.Process:
     """Find the process that serves: the only child of the one that was started."""
-    children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii").split()
-    return int(children[0])
+    (worker,) = psutil.Process(master).children()
+    return worker
 
 
-def _resident_mib(process: int) -> float:
-    for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def _address_space(process: int) -> int:
-    pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[0]
-    return int(pages) * resource.getpagesize()
+def _resident_mib(process: psutil.Process) -> float:
+    return float(process.memory_info().rss / 2**20)
 
 
 def main() -> int:

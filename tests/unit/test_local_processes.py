@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local.servers import processes
@@ -40,11 +41,9 @@ def until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 def is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
-    return bool(state.stdout.strip()) and not state.stdout.startswith(b"Z")
 
 
 def test_starts_and_stops() -> None:
