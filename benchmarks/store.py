@@ -12,12 +12,10 @@ import grpc.aio
 from google.cloud.firestore_v1.types import CommitRequest
 
 from local.servers.emulators import PROJECT
-from local.servers.processes import LOOPBACK
+from local.servers.store_proxy import PASS, StoreProxy, Verdict
 
 DATABASE = f"projects/{PROJECT}/databases/(default)"
 COMMIT = "/google.firestore.v1.Firestore/Commit"
-# Calls of the service that answer with a stream; all others give one answer.
-_STREAMED = frozenset({"BatchGetDocuments", "RunQuery"})
 _Request: Any = CommitRequest.pb()
 
 
@@ -63,49 +61,16 @@ class Counts:
         self.writes = 0
 
 
-class _Proxy(grpc.GenericRpcHandler):
-    """Passes every call on as it is."""
-
-    def __init__(self, channel: grpc.aio.Channel, counts: Counts) -> None:
-        self._channel = channel
-        self._counts = counts
-
-    def service(self, details: Any) -> Any:
-        name = details.method.rpartition("/")[2]
-        if name in _STREAMED:
-            streamed: Any = self._channel.unary_stream(details.method)
-
-            async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
-                self._counts.calls[name] += 1
-                async for answer in streamed(request, metadata=context.invocation_metadata()):
-                    yield answer
-
-            return grpc.unary_stream_rpc_method_handler(stream)
-        asked: Any = self._channel.unary_unary(details.method)
-
-        async def answer(request: bytes, context: Any) -> bytes:
-            self._counts.calls[name] += 1
-            if name == "Commit":
-                self._counts.writes += len(_Request.FromString(request).writes)
-            try:
-                given: bytes = await asked(request, metadata=context.invocation_metadata())
-            except grpc.aio.AioRpcError as exc:
-                await context.abort(exc.code(), exc.details(), exc.trailing_metadata())
-            return given
-
-        return grpc.unary_unary_rpc_method_handler(answer)
-
-
 @contextlib.asynccontextmanager
 async def counting(host: str) -> AsyncIterator[tuple[str, Counts]]:
     """Run a proxy in front of the emulator; gives its address and what it has counted."""
     counts = Counts()
-    async with grpc.aio.insecure_channel(host) as channel:
-        server = grpc.aio.server()
-        server.add_generic_rpc_handlers((_Proxy(channel, counts),))
-        port = server.add_insecure_port(f"{LOOPBACK}:0")
-        await server.start()
-        try:
-            yield f"{LOOPBACK}:{port}", counts
-        finally:
-            await server.stop(grace=0)
+
+    def count(name: str, request: bytes) -> Verdict:
+        counts.calls[name] += 1
+        if name == "Commit":
+            counts.writes += len(_Request.FromString(request).writes)
+        return PASS
+
+    async with StoreProxy(host, count) as proxy:
+        yield proxy.host, counts

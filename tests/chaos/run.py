@@ -25,9 +25,10 @@ from local.servers.emulators import firestore_emulator, gcs_server
 from local.servers.events import cloud_event
 from local.servers.model import StandInServer, standin_server
 from local.servers.processes import Server
+from local.servers.store_proxy import PASS, Judge, StoreProxy, Verdict
+from tests.chaos.commit import Commit, read_commit
 from tests.chaos.platform import Delivery, Eventarc, Incarnation, Slot, freeze
 from tests.chaos.schedule import STORE_FAULTS, Put, Schedule, Strike
-from tests.chaos.store_proxy import Commit, StoreProxy, Verdict
 
 # Short, so that a run is; their relations are those of the defaults. A freeze of the store is
 # shorter than half a lease, as one of thirty seconds is for a lease of sixty.
@@ -221,8 +222,11 @@ class Run:
         else:
             self._armed.append((strike, [strike.calls]))
 
-    def _judge_of(self, number: int) -> Callable[[Commit], Verdict]:
-        def judge(commit: Commit) -> Verdict:
+    def _judge_of(self, number: int) -> Judge:
+        def judge(method: str, request: bytes) -> Verdict:
+            if method != "Commit":
+                return PASS
+            commit = read_commit(request)
             self._writes.append(commit)
             for armed in self._armed:
                 strike, left = armed
@@ -232,7 +236,7 @@ class Run:
                         self._armed.remove(armed)
                     self._struck[f"{strike.kind} at {strike.stage}"] += 1
                     return self._verdict(strike, commit)
-            return Verdict()
+            return PASS
 
         return judge
 
