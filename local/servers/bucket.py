@@ -3,7 +3,6 @@
 import asyncio
 import json
 import mimetypes
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from urllib.parse import quote
 from describer.errors import BucketError, ObjectGoneError
 from describer.images.room import Buffer, FullError
 from describer.values import Upload
+from local.http import call
 
 BUCKET = "uploads"
 SAMPLES = Path(__file__).resolve().parents[1] / "demo" / "samples"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
-
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def images_in(paths: list[Path]) -> list[Path]:
@@ -90,7 +88,10 @@ class LocalFiles:
 
 
 def _post(url: str, body: bytes, content_type: str) -> dict[str, Any]:
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": content_type})
-    with _OPENER.open(request, timeout=60) as response:
-        answer: dict[str, Any] = json.load(response)
-        return answer
+    response = call(
+        "POST", url, body=body, headers={"Content-Type": content_type}, timeout_seconds=60
+    )
+    if not response.is_success:
+        raise OSError(f"{url}: {response.status_code} {response.reason_phrase}")
+    answer: dict[str, Any] = response.json()
+    return answer

@@ -9,14 +9,12 @@ Source: https://cloud.google.com/eventarc/docs/retry-events
 
 import contextlib
 import datetime as dt
-import http.client
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from google.api_core.exceptions import AlreadyExists
 from google.cloud import pubsub_v1  # type: ignore[attr-defined,import-untyped,unused-ignore]
@@ -27,6 +25,7 @@ from google.cloud.pubsub_v1.subscriber.scheduler import (  # type: ignore[import
     ThreadScheduler,
 )
 
+from local.http import call
 from local.servers.emulators import PROJECT
 from local.servers.events import FINALIZED, Headers, cloud_event, event_headers
 
@@ -163,21 +162,15 @@ def deliver(
     Raises:
         OSError: no answer (refused, cut, timed out).
     """
-    parts = urlsplit(function_url)
-    connection = http.client.HTTPConnection(
-        parts.hostname or "", parts.port, timeout=timeout_seconds
-    )
-    with contextlib.closing(connection):
-        headers, body = event
-        connection.request("POST", parts.path or "/", body=body, headers=headers)
-        response = connection.getresponse()
-        return response.status, response.read()
+    headers, body = event
+    answer = call("POST", function_url, body=body, headers=headers, timeout_seconds=timeout_seconds)
+    return answer.status_code, answer.content
 
 
 def _status_of(url: str, headers: Headers, body: bytes, timeout_seconds: float) -> int:
     try:
         status, _ = deliver(url, (headers, body), timeout_seconds)
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         log.warning("No answer from the function: %r", error)
         return 0
     return status

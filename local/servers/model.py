@@ -3,16 +3,14 @@
 import contextlib
 import json
 import sys
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from local.http import call
 from local.servers.function import ROOT
 from local.servers.processes import Server, free_port, start, wait_ready
 from local.standin.faults import Step
-
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,8 @@ class StandInServer(Server):
         self._call("/control", json.dumps(wanted).encode())
 
     def _call(self, path: str, body: bytes | None = None) -> Any:
-        request = urllib.request.Request(self.url + path, data=body)
-        with _OPENER.open(request, timeout=30) as response:
-            return json.load(response)
+        method = "GET" if body is None else "POST"
+        return call(method, self.url + path, body=body).raise_for_status().json()
 
 
 def start_standin(

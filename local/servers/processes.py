@@ -12,11 +12,12 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+
+from local.http import call
 
 LOOPBACK = "127.0.0.1"
 # Below the range that Linux and macOS give to outgoing connections: a port found free stays free.
@@ -190,8 +191,7 @@ def answers(path: str) -> Callable[[Server], bool]:
 
     def check(server: Server) -> bool:
         try:
-            with _opener.open(server.url + path, timeout=1) as response:
-                return bool(response.status == HTTPStatus.OK)
+            return call("GET", server.url + path, timeout_seconds=1).status_code == HTTPStatus.OK
         except OSError:
             return False
 
@@ -230,8 +230,6 @@ def _end_guard(guard: subprocess.Popen[bytes]) -> None:
     guard.wait()
 
 
-# A proxy named in the environment is not for loopback.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _logs: Path | None = None
 _keep = False
 _guard: subprocess.Popen[bytes] | None = None

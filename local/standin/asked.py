@@ -6,17 +6,15 @@ import binascii
 import hashlib
 import json
 import os
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from local.standin import faults
+from local.http import call
 from local.standin.faults import Step
 from local.standin.pixels import UnreadableImageError, text_for
+from local.standin.server import faults
 
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # Texts by digest: a picture sent again is not measured again.
 _known: dict[str, str] = {}
 
@@ -130,10 +128,10 @@ def _fetch(uri: str) -> bytes:
         raise RefusedError(faults.status(400, message=message))
     url = f"{host}/storage/v1/b/{bucket}/o/{quote(name, safe='')}?alt=media"
     try:
-        with _OPENER.open(url, timeout=30) as response:
-            return bytes(response.read())
-    except urllib.error.HTTPError as error:
-        message = f"Cannot read {uri}: {error.reason}"
-        raise RefusedError(faults.status(error.code, message=message)) from error
+        response = call("GET", url)
     except OSError as error:
         raise RefusedError(faults.status(503, message=f"Cannot read {uri}: {error}")) from error
+    if not response.is_success:
+        message = f"Cannot read {uri}: {response.reason_phrase}"
+        raise RefusedError(faults.status(response.status_code, message=message))
+    return bytes(response.content)
