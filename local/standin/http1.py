@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 server whose handlers hold the connection itself.
+"""A small HTTP/1.1 server whose handlers hold the connection itself; h11 knows the protocol.
 
 A model server that is to fail in every way, such as a reset before the headers or after byte 1,000,
-needs what lies below HTTP, and servers hide that. For loopback and well-behaved clients only.
+needs what lies below HTTP, and servers hide that.
 """
 
 import asyncio
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-MAX_HEAD_BYTES = 64 * 1024
+import h11
+
 BACKLOG = 4096
+_READ_BYTES = 64 * 1024
 
 
 class HungUpError(ConnectionError):
@@ -26,20 +28,22 @@ class DroppedError(ConnectionError):
 
 @dataclass(frozen=True)
 class Request:
-    """One request; header names are in lower case."""
+    """One request."""
 
     method: str
     path: str
-    headers: Mapping[str, str]
     body: bytes
 
 
 class Reply:
     """The answer to one request: `send` for a whole one; `open`, `write`, `end` for a stream."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, http: h11.Connection
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._http = http
         self._left: int | None = None
         self.opened = False
 
@@ -48,13 +52,10 @@ class Reply:
     ) -> None:
         """Send a whole answer with a JSON body."""
         body = json.dumps(content).encode()
-        fields = {
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            **(headers or {}),
-        }
-        self._head(status, fields)
-        self._writer.write(body)
+        fields = {"content-type": "application/json", "content-length": str(len(body))}
+        self._head(status, fields | dict(headers or {}))
+        self._put(h11.Data(body))
+        self._put(h11.EndOfMessage())
         await self._writer.drain()
 
     def open(self) -> None:
@@ -74,9 +75,9 @@ class Reply:
         if self._reader.at_eof() or self._writer.is_closing():
             raise HungUpError
         if self._left is not None and len(body) >= self._left:
-            self._chunk(body[: self._left])
+            self._put(h11.Data(body[: self._left]))
             self.drop()
-        self._chunk(body)
+        self._put(h11.Data(body))
         if self._left is not None:
             self._left -= len(body)
         if self._writer.transport.get_write_buffer_size() > 0:
@@ -88,7 +89,7 @@ class Reply:
     def end(self) -> None:
         """End the body well."""
         self.open()
-        self._writer.write(b"0\r\n\r\n")
+        self._put(h11.EndOfMessage())
 
     def drop_at(self, size_bytes: int) -> None:
         """Drop the connection as soon as so many bytes of the body are out."""
@@ -119,13 +120,10 @@ class Reply:
 
     def _head(self, status: int, fields: Mapping[str, str]) -> None:
         self.opened = True
-        lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
-        lines += [f"{name}: {value}" for name, value in fields.items()]
-        self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        self._put(h11.Response(status_code=status, headers=list(fields.items())))
 
-    def _chunk(self, body: bytes) -> None:
-        if body:
-            self._writer.write(b"%x\r\n%b\r\n" % (len(body), body))
+    def _put(self, event: h11.Event) -> None:
+        self._writer.write(self._http.send(event) or b"")
 
 
 Handler = Callable[[Request, Reply], Awaitable[None]]
@@ -143,10 +141,13 @@ async def serving(handler: Handler, host: str, port: int) -> AsyncIterator[None]
     tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http = h11.Connection(h11.SERVER)
         try:
-            while (request := await _read(reader, writer)) is not None:
-                await handler(request, Reply(reader, writer))
-        except (ConnectionError, asyncio.IncompleteReadError):
+            while (request := await _read(reader, writer, http)) is not None:
+                await handler(request, Reply(reader, writer, http))
+                http.start_next_cycle()
+        # A client that speaks no HTTP, wants no second request, or is gone: all end it.
+        except (ConnectionError, h11.ProtocolError):
             pass
         finally:
             writer.close()
@@ -156,7 +157,7 @@ async def serving(handler: Handler, host: str, port: int) -> AsyncIterator[None]
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    listening = await asyncio.start_server(begin, host, port, limit=MAX_HEAD_BYTES, backlog=BACKLOG)
+    listening = await asyncio.start_server(begin, host, port, backlog=BACKLOG)
     try:
         yield
     finally:
@@ -168,36 +169,24 @@ async def serving(handler: Handler, host: str, port: int) -> AsyncIterator[None]
         await asyncio.sleep(0)
 
 
-async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    first, *rest = head.decode("latin-1").split("\r\n")
-    method, path, _ = first.split(" ", 2)
-    headers = {}
-    for line in rest:
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
-    if headers.get("expect", "").lower() == "100-continue":
-        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    if "chunked" in headers.get("transfer-encoding", ""):
-        return Request(method, path, headers, await _read_chunked(reader))
-    body = await reader.readexactly(int(headers.get("content-length") or 0))
-    return Request(method, path, headers, body)
-
-
-async def _read_chunked(reader: asyncio.StreamReader) -> bytes:
-    parts = []
-    while size := int(await reader.readuntil(b"\r\n"), 16):
-        parts.append(await reader.readexactly(size))
-        await reader.readexactly(2)
-    await reader.readuntil(b"\r\n")
-    return b"".join(parts)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Client Closed Request" if status == 499 else "Unknown"
+async def _read(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, http: h11.Connection
+) -> Request | None:
+    """Read one request; None once the client has closed."""
+    head, body = None, bytearray()
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            if http.they_are_waiting_for_100_continue:
+                writer.write(
+                    http.send(h11.InformationalResponse(status_code=100, headers=[])) or b""
+                )
+            http.receive_data(await reader.read(_READ_BYTES))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage) and head is not None:
+            return Request(head.method.decode(), head.target.decode(), bytes(body))
+        else:
+            return None
