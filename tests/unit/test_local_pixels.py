@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from local.servers.bucket import SAMPLES, images_in
-from local.standin.pixels import (
-    CLOSING,
-    OPENING,
-    UnreadableImageError,
-    colour_name,
-    measure,
-    text_for,
-)
+from local.standin.pixels import CLOSING, OPENING, UnreadableImageError, text_for
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -33,10 +26,9 @@ def plain(colour: Any, size: tuple[int, int] = (60, 40), mode: str = "RGB") -> I
 def test_tells_format_and_size(kind: str) -> None:
     """Format, pixels and bytes are those of the file."""
     image = encoded(plain("red", (300, 200)), kind)
-    facts = measure(image)
-    assert (facts.kind, facts.width, facts.height) == (kind, 300, 200)
-    assert facts.size_bytes == len(image)
-    assert "300 by 200 pixels, landscape at 3:2" in text_for(image)
+    assert f"a {kind} picture of 300 by 200 pixels, landscape, {len(image):,} bytes." in text_for(
+        image
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,73 +50,45 @@ def test_tells_format_and_size(kind: str) -> None:
 )
 def test_names_plain_colours(colour: tuple[int, int, int], name: str) -> None:
     """Colours that anyone would name alike are named so, and fill the picture."""
-    assert colour_name(colour) == name
-    assert measure(encoded(plain(colour))).colours == ((name, 1.0),)
-
-
-@given(st.tuples(*[st.integers(0, 255)] * 3))
-def test_names_every_colour(pixel: tuple[int, int, int]) -> None:
-    """There is no colour without a name."""
-    assert colour_name(pixel).replace(" ", "").isalpha()
+    assert f"main colours are {name} with 100%." in text_for(encoded(plain(colour)))
 
 
 def test_gives_colours_by_share() -> None:
     """A quarter of blue in red is told as that, the greater one first."""
     image = plain((255, 0, 0), (80, 40))
     image.paste((0, 0, 255), (0, 0, 20, 40))
-    (first, red), (second, blue) = measure(encoded(image)).colours
-    assert (first, second) == ("red", "blue")
-    assert [red, blue] == pytest.approx([0.75, 0.25])
-    assert "red with 75% and blue with 25%" in text_for(encoded(image))
+    assert "red with 75%, blue with 25%." in text_for(encoded(image))
 
 
-@pytest.mark.parametrize(
-    ("light_part", "half"),
-    [((0, 0, 60, 20), "upper"), ((0, 20, 60, 40), "lower"), ((0, 0, 30, 40), "left")],
-)
-def test_tells_where_it_is_lighter(light_part: tuple[int, int, int, int], half: str) -> None:
-    """The lighter half is named."""
-    image = plain("black")
-    image.paste((255, 255, 255), light_part)
-    assert f"its {half} half is the lighter one" in text_for(encoded(image))
-
-
-def test_tells_transparency() -> None:
-    """A half that is transparent is told, and its hidden colour does not count."""
+def test_what_is_transparent_has_no_colour() -> None:
+    """The hidden colour of a half that is transparent does not count; nor is a whole one named."""
     image = plain((0, 0, 255, 0), mode="RGBA")
+    assert "main colours are none at all." in text_for(encoded(image))
     image.paste((255, 0, 0, 255), (0, 0, 30, 40))
-    facts = measure(encoded(image))
-    assert facts.transparent == pytest.approx(0.5)
-    assert facts.colours == (("red", 1.0),)
-    assert "50% of it is transparent" in text_for(encoded(image))
+    assert "main colours are red with 50%." in text_for(encoded(image))
 
 
-def test_reads_date_camera_and_orientation() -> None:
-    """Metadata is told as it stands, and a picture stored on its side is measured upright."""
+def test_measures_upright() -> None:
+    """A picture stored on its side has the size that it is shown with."""
     exif = Image.Exif()
-    exif[ExifTags.Base.Make] = "Acme"
-    exif[ExifTags.Base.Model] = "Acme One"
     exif[ExifTags.Base.Orientation] = 6
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:06 07:08:09"
-    facts = measure(encoded(plain("red", (90, 60)), "JPEG", exif=exif))
-    assert (facts.width, facts.height) == (60, 90)
-    assert (facts.taken, facts.camera) == ("2024-05-06 07:08:09", "Acme One")
+    text = text_for(encoded(plain("red", (90, 60)), "JPEG", exif=exif))
+    assert "60 by 90 pixels, portrait" in text
 
 
 def test_scales_sixteen_bits() -> None:
-    """A middle grey of sixteen bits is of medium brightness, not white."""
-    facts = measure(encoded(Image.new("I;16", (20, 20), 32768)))
-    assert facts.brightness == pytest.approx(0.5, abs=0.02)
+    """A middle grey of sixteen bits is grey, not white."""
+    assert "are grey with 100%" in text_for(encoded(Image.new("I;16", (20, 20), 32768)))
 
 
 @pytest.mark.parametrize("sample", images_in([SAMPLES]), ids=lambda path: path.name)
-def test_describes_each_sample_in_60_to_90_words(sample: Any) -> None:
-    """The samples are small, and their texts say first what they are."""
+def test_describes_each_sample(sample: Any) -> None:
+    """The samples are small, and their texts are long enough to be seen growing."""
     assert sample.stat().st_size < 120_000
     text = text_for(sample.read_bytes())
     assert text.startswith(OPENING)
     assert text.endswith(CLOSING)
-    assert 60 <= len(text.split()) <= 90
+    assert 35 <= len(text.split()) <= 60
 
 
 def test_says_that_heif_stays_closed() -> None:
