@@ -26,7 +26,7 @@ class Commit:
 
 
 def read_commit(request: bytes) -> Commit:
-    """Tell which step of a delivery a commit is; see `describer/records/record.py` for the shapes."""
+    """Tell which step of a delivery a commit is; see `records/record.py` for the shapes."""
     (write,) = _CommitRequest.FromString(request).writes
     fields = write.update.fields
     state = fields["status"].map_value.fields["state"].string_value
