@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -107,12 +107,9 @@ async def run(load: Load, function: FunctionServer, storage_url: str) -> Run:
 
 def memory_mib(master: int) -> float:
     """Give the memory of a process and its children; pages that they share count once."""
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    kib = 0
-    for process in [str(master), *children]:
-        text = Path(f"/proc/{process}/smaps_rollup").read_text()
-        kib += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-    return kib / 1024
+    root = psutil.Process(master)
+    found = [process.memory_full_info().pss for process in (root, *root.children())]
+    return sum(found) / 2**20
 
 
 @contextmanager

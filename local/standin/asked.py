@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from local.http import call
+from local.standin import faults
 from local.standin.faults import Step
 from local.standin.pixels import UnreadableImageError, text_for
-from local.standin.server import faults
 
 # Texts by digest: a picture sent again is not measured again.
 _known: dict[str, str] = {}

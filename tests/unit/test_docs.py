@@ -1,8 +1,11 @@
 """What the documents promise of themselves."""
 
+import re
 from pathlib import Path
 
 import pytest
+
+from local.servers.function import ROOT
 
 DOCS = Path(__file__).parents[2] / "docs"
 
