@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloudevents.conversion import to_binary
-from cloudevents.http import from_http, from_json
+from cloudevents.http import from_http
 
 from describer.delivery.event import FINALIZED, read_upload, reason_to_skip
 from describer.errors import MalformedEventError
@@ -140,83 +139,98 @@ def test_the_name_tells_the_type_where_the_uploader_did_not(
     assert likely_image_type(upload) == expected
 
 
-def arrived(name: str, mode: str) -> tuple[dict[str, Any], Any]:
-    """Give attributes and payload as the framework hands them on; see `tests/events/README.md`."""
-    content = (EVENTS / f"{name}.json").read_bytes()
-    headers: Any = {"content-type": "application/cloudevents+json"}
-    if mode == "binary":
-        headers, content = to_binary(from_json(content))
-    event = from_http(headers, content)
+def published(name: str) -> tuple[dict[str, Any], Any]:
+    """Give attributes and payload as the framework hands them on; `tests/events/README.md`."""
+    body = (EVENTS / name).read_bytes()
+    if name.startswith("storage-") and "structured" not in name:
+        headers, _ = cloud_event("any", "any", 1, id="e1")
+        event = from_http(headers, body)
+    else:
+        event = from_http({"content-type": "application/cloudevents+json"}, body)
     return dict(event.get_attributes()), event.get_data()
 
 
-@pytest.mark.parametrize("mode", ["binary", "structured"])
 @pytest.mark.parametrize(
-    ("name", "uri", "generation", "declared", "size", "moment"),
+    ("file", "uri", "generation", "content_type", "size", "reason"),
     [
         (
-            "delivered",
-            "gs://uploads-7/Holiday 2026-03-13 at 9.41.07 AM.png",
-            1773476130408925,
-            ("image/png", ""),
-            48213,
-            datetime(2026, 3, 14, 8, 15, 30, 412664, tzinfo=UTC),
-        ),
-        (
-            "every-field",
-            "gs://uploads-7/scans/page 1.tif",
-            1773476131000017,
-            ("image/tiff", "gzip"),
-            120934,
-            datetime(2026, 3, 14, 8, 15, 31, 279744, tzinfo=UTC),
-        ),
-        (
-            "without-subject",
-            "gs://uploads-7/in/notes.txt",
-            1773476132000001,
-            ("text/plain", ""),
+            "storage-simple.json",
+            "gs://sample-bucket/folder/Test.cs",
+            1587627537231057,
+            "text/plain",
             352,
-            datetime(2026, 3, 14, 8, 15, 32, tzinfo=UTC),
+            "not an image",
+        ),
+        (
+            "storage-complex.json",
+            "gs://sample-bucket/MyFile",
+            96883251,
+            "text/plain",
+            0,
+            "an empty object",
+        ),
+        (
+            "storage-structured.json",
+            "gs://sample-bucket/MyFile",
+            96883251,
+            "",
+            0,
+            "an empty object",
+        ),
+        *(
+            (
+                name,
+                "gs://some-bucket/folder/Test.cs",
+                1587627537231057,
+                "text/plain",
+                352,
+                "not an image",
+            )
+            for name in ("framework-storage.json", "framework-storage-no-subject.json")
         ),
     ],
-    ids=lambda value: value if isinstance(value, str) and "/" not in value else "",
+    ids=lambda value: value if str(value).endswith(".json") else "",
 )
-def test_reads_each_shape_in_which_events_arrive(
-    name: str,
-    mode: str,
-    uri: str,
-    generation: int,
-    declared: tuple[str, str],
-    size: int,
-    moment: datetime,
+def test_reads_what_google_publishes(
+    file: str, uri: str, generation: int, content_type: str, size: int, reason: str
 ) -> None:
-    """64-bit numbers come as strings or as numbers, and attributes may be missing."""
-    attributes, data = arrived(name, mode)
+    """Google's own samples are read whole, and none of them is an image."""
+    attributes, data = published(file)
     upload = read_upload(attributes, data)
-    assert (upload.uri, upload.generation, upload.size) == (uri, generation, size)
-    assert (upload.content_type, upload.content_encoding) == declared
-    assert (upload.event_id, upload.event_time) == (attributes["id"], moment)
-    kept = None if upload.content_type.startswith("image/") else "not an image"
-    assert reason_to_skip(attributes["type"], upload, Settings.from_env({})) == kept
+    assert (upload.uri, upload.generation) == (uri, generation)
+    assert (upload.content_type, upload.size) == (content_type, size)
+    assert upload.event_id == attributes["id"]
+    assert upload.event_time == datetime.fromisoformat(attributes["time"])
+    assert reason_to_skip(attributes["type"], upload, Settings()) == reason
 
 
-@pytest.mark.parametrize("mode", ["binary", "structured"])
-def test_the_trace_of_a_delivered_event_is_read(mode: str) -> None:
-    """Eventarc sends it as an attribute of the event."""
-    upload = read_upload(*arrived("delivered", mode))
-    assert upload.trace == "0af7651916cd43dd8448eb211c80319c"
+@pytest.mark.parametrize("content_type", ["image/png", "image/webp"])
+@pytest.mark.parametrize("file", ["storage-simple.json", "framework-storage.json"])
+def test_a_published_event_for_an_image_is_ours(file: str, content_type: str) -> None:
+    """With an image's type nothing else in the sample is a reason to skip it."""
+    attributes, data = published(file)
+    upload = read_upload(attributes, data | {"contentType": content_type})
+    assert reason_to_skip(attributes["type"], upload, Settings()) is None
 
 
-@pytest.mark.parametrize("mode", ["binary", "structured"])
-def test_a_pubsub_message_is_no_upload(mode: str) -> None:
-    """What it says of an object, in its own attributes, is not an upload's payload."""
-    with pytest.raises(MalformedEventError, match="no bucket"):
-        read_upload(*arrived("pubsub", mode))
+def test_a_published_pubsub_message_is_no_upload() -> None:
+    """A trigger of another kind brings no bucket."""
+    attributes, data = published("framework-pubsub.json")
+    with pytest.raises(MalformedEventError, match="bucket"):
+        read_upload(attributes, data)
 
 
-def test_a_local_event_has_the_fields_of_a_delivered_one() -> None:
-    """Field by field, and of the same types: what the local stack posts is no poorer."""
-    _, theirs = arrived("delivered", "structured")
+def test_local_events_have_the_fields_of_published_ones() -> None:
+    """What the local stack makes is no poorer than what Google publishes, field by field."""
+    simple = json.loads((EVENTS / "storage-simple.json").read_bytes())
     _, body = cloud_event("b12", "a", 1)
-    ours = json.loads(body)
-    assert {k: type(v) for k, v in ours.items()} == {k: type(v) for k, v in theirs.items()}
+    assert {key: type(value) for key, value in json.loads(body).items()} == {
+        key: type(value) for key, value in simple.items()
+    }
+
+
+def test_every_published_event_has_its_source() -> None:
+    """The list of sources names each file, and no other."""
+    text = (EVENTS / "README.md").read_text(encoding="utf-8")
+    named = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+    assert named == {path.name for path in EVENTS.glob("*.json")}
