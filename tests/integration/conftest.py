@@ -21,7 +21,7 @@ from local.servers.processes import Server
 
 Event = tuple[dict[str, str], bytes]
 
-SAMPLE = (ROOT / "local" / "samples" / "cat.webp").read_bytes()
+SAMPLE = (ROOT / "local" / "demo" / "samples" / "cat.webp").read_bytes()
 
 
 @dataclass

@@ -20,7 +20,7 @@ from local.servers.model import StandInServer
 from local.servers.processes import LOOPBACK, Server, free_port, start, wait_ready
 from tests.terraform.conftest import PROJECT, ROOT, Plan, Workspace
 
-SAMPLE = ROOT / "local" / "samples" / "cat.webp"
+SAMPLE = ROOT / "local" / "demo" / "samples" / "cat.webp"
 FRESH = (f"-var=google_cloud_project={PROJECT}",)
 
 
