@@ -5,16 +5,19 @@ same rules run against the store in memory and against Firestore's emulator, so 
 stand in for the other.
 """
 
-# ruff: noqa: D102, PT017 - the name of a rule says it; a rule may raise or not
+# ruff: noqa: D102 - the name of a rule says it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import firestore
 from hypothesis import HealthCheck
 from hypothesis import settings as limits
 from hypothesis import strategies as st
@@ -48,30 +51,31 @@ from describer.values import Upload
 from local.servers.processes import Server
 from tests.virtual import EPOCH
 
-T = TypeVar("T")
-
 LEASE_SECONDS = 60.0
 SETTINGS = Settings(lease_seconds=LEASE_SECONDS, max_attempts=4)
 BUCKET, NAME = "uploads", "a.jpg"
 IDENTITY = record_id(BUCKET, NAME)
+BY_HAND: Fields = {"description": "by hand", "source": "person"}
 
 
 class Clocked:
-    """A store whose own clock the machine turns, and that may lose the answer of a write."""
+    """A store whose own clock the machine turns, and that may lose the answer of a write.
+
+    Attributes:
+        meanwhile: the next write's answer is lost; this happens before the client tries again.
+        landed: called when a write has landed, before anything else can happen.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.seconds = 0.0
         self.written_at = 0.0
-        self.loses_answer = False
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        self.landed: Callable[[], None] = lambda: None
 
     async def create(self, record_id: str, fields: Fields) -> Version:
         """Create, twice if the first answer is lost."""
-        version = await self._store.create(record_id, fields)
-        self.written_at = self.seconds
-        if self._lost():
-            await self._store.create(record_id, fields)
-        return version
+        return await self._write(lambda: self._store.create(record_id, fields))
 
     async def update(
         self,
@@ -82,11 +86,7 @@ class Clocked:
         timeout_seconds: float = CALL_SECONDS,
     ) -> Version:
         """Update, twice if the first answer is lost."""
-        written = await self._store.update(record_id, fields, version=version)
-        self.written_at = self.seconds
-        if self._lost():
-            await self._store.update(record_id, fields, version=version)
-        return written
+        return await self._write(lambda: self._store.update(record_id, fields, version=version))
 
     async def read(self, record_id: str) -> Snapshot | None:
         """Read, with the time that passed on the machine's clock."""
@@ -100,14 +100,33 @@ class Clocked:
         """See `Store.clock`."""
         return await self._store.clock()
 
-    def _lost(self) -> bool:
-        lost, self.loses_answer = self.loses_answer, False
-        return lost
+    async def _write(self, write: Callable[[], Awaitable[Version]]) -> Version:
+        version = await self._try(write)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is None:
+            return version
+        await meanwhile()
+        return await self._try(write)
+
+    async def _try(self, write: Callable[[], Awaitable[Version]]) -> Version:
+        version = await write()
+        self.written_at = self.seconds
+        self.landed()
+        return version
+
+
+# What may come between a write that landed and the client's next try of it, the answer being lost.
+MEANWHILE = ("nothing", "note", "person", "delete", "overwrite", "takeover")
+lost_answers = st.none() | st.sampled_from(MEANWHILE)
 
 
 @dataclass
 class Model:
-    """What the record should say, worked out without looking at it."""
+    """What the record should say, worked out without looking at it.
+
+    Attributes:
+        wrote: who wrote it last, people left aside.
+    """
 
     generation: int = 0
     attempt: int = 0
@@ -115,6 +134,11 @@ class Model:
     holder: str | None = None
     renewed_at: float = 0.0
     text: str | None = None
+    wrote: str | None = None
+    by_hand: bool = False
+
+    def end(self, state: str, text: str | None = None) -> None:
+        self.state, self.text, self.holder = state, text, None
 
 
 @dataclass(frozen=True)
@@ -139,13 +163,22 @@ class ClaimMachine(RuleBasedStateMachine):
         self.model = Model()
         self.owners = 0
         self.generations = 1
+        self.taken: list[Held] = []
+        self.yielded: set[str] = set()
 
     def make_store(self) -> Store:
         """Give an empty store."""
         raise NotImplementedError
 
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(work)
+    def delete(self) -> None:
+        """Delete the record, past the store's port."""
+        raise NotImplementedError
+
+    def do(self, work: Coroutine[Any, Any, None]) -> Any:
+        """Run what a rule does; give the claims that were taken meanwhile."""
+        self.taken = []
+        self.runner.run(work)
+        return multiple(*self.taken)
 
     @rule()
     def the_object_is_overwritten(self) -> None:
@@ -155,42 +188,64 @@ class ClaimMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.store.seconds += seconds
 
-    @rule(
-        target=claims,
-        older=st.integers(0, 3),
-        skew=st.floats(-30, 30),
-        lost=st.booleans(),
-    )
-    def a_delivery_claims(self, older: int, skew: float, lost: bool) -> Any:
+    @rule(target=claims, older=st.integers(0, 3), skew=st.floats(-30, 30), lost=lost_answers)
+    def a_delivery_claims(self, older: int, skew: float, lost: str | None) -> Any:
         """Skew: its clock, against which no other is ever compared."""
-        generation = max(1, self.generations - older)
+        return self.do(self.claims_one(max(1, self.generations - older), skew=skew, lost=lost))
+
+    async def claims_one(self, generation: int, *, skew: float, lost: str | None = None) -> None:
         self.owners += 1
         owner = f"owner {self.owners}"
         upload = Upload(BUCKET, NAME, generation, "image/jpeg", 1, f"event {generation}")
-        self.store.loses_answer = lost
-        expected, model = self.expected(generation), self.model
+        expected = self.expected(generation, owner)
+
+        def landed() -> None:
+            if self.model.holder == owner:
+                # It wrote, a person wrote, it saw that, and ends.
+                assert self.model.by_hand
+                self.model.end("COMPLETED")
+            elif expected is GaveUpError and self.model.state != "none":
+                self.model.end("ERRORED")
+                self.model.wrote = owner
+            else:
+                self.model = Model(
+                    generation,
+                    self.next_attempt(generation),
+                    "PROCESSING",
+                    owner,
+                    self.store.seconds,
+                    wrote=owner,
+                )
+
+        found: object
         try:
-            found = self.do(
-                claim(self.store, upload, owner=owner, settings=SETTINGS, now=self.clock(skew))
-            )
+            with self.losing(lost, landed, generation):
+                found = await claim(
+                    self.store, upload, owner=owner, settings=SETTINGS, now=self.clock(skew)
+                )
         except (LeaseHeldError, GaveUpError) as exc:
-            assert type(exc) is expected
-            if isinstance(exc, GaveUpError):
-                self.model = Model(generation, model.attempt, "ERRORED")
-            return multiple()
-        finally:
-            self.store.loses_answer = False
+            found = type(exc)
+        expected = self.expected(generation, owner)
         if isinstance(found, NothingToDo):
             assert found.outcome == expected
-            return multiple()
-        attempt = 1 if generation > model.generation else model.attempt + 1
-        assert expected == attempt == found.draft.attempt
-        self.model = Model(generation, attempt, "PROCESSING", owner, self.store.seconds)
-        return Held(owner, generation, attempt, found)
+        elif isinstance(found, Claim):
+            assert expected == found.draft.attempt
+            self.taken.append(Held(owner, generation, found.draft.attempt, found))
+        else:
+            assert found is expected
 
-    def expected(self, generation: int) -> object:
+    def next_attempt(self, generation: int) -> int:
+        return 1 if generation > self.model.generation else self.model.attempt + 1
+
+    def expected(self, generation: int, owner: str) -> object:
         """Say what a claim must come to: a word, an error, or the number of the attempt."""
         model = self.model
+        if model.wrote == owner and model.state == "ERRORED":
+            return GaveUpError
+        if model.by_hand:
+            return "by_person"
+        if model.holder == owner:
+            return model.attempt
         if generation < model.generation:
             return "superseded"
         if generation > model.generation:
@@ -199,34 +254,51 @@ class ClaimMachine(RuleBasedStateMachine):
             return "duplicate"
         if model.holder and self.store.seconds - model.renewed_at < LEASE_SECONDS:
             return LeaseHeldError
-        return model.attempt + 1 if model.attempt < SETTINGS.max_attempts else GaveUpError
+        attempt = self.next_attempt(generation)
+        return attempt if attempt <= SETTINGS.max_attempts else GaveUpError
 
-    @rule(held=claims, lost=st.booleans(), text=st.text(min_size=1, max_size=5))
-    def it_writes_partial_text(self, held: Held, lost: bool, text: str) -> None:
-        if self.write(held, held.claim.partial(text), lost=lost):
+    @rule(target=claims, held=claims, lost=lost_answers, text=st.text(min_size=1, max_size=5))
+    def it_writes_partial_text(self, held: Held, lost: str | None, text: str) -> Any:
+        def landed() -> None:
             self.model.renewed_at = self.store.seconds
             self.model.text = text
 
-    @rule(held=claims, lost=st.booleans())
-    def it_renews_its_lease(self, held: Held, lost: bool) -> None:
-        if self.write(held, held.claim.renew(), lost=lost):
+        return self.do(self.write(held, held.claim.partial(text), landed, lost=lost))
+
+    @rule(target=claims, held=claims, lost=lost_answers)
+    def it_renews_its_lease(self, held: Held, lost: str | None) -> Any:
+        def landed() -> None:
             self.model.renewed_at = self.store.seconds
 
-    @rule(held=consumes(claims), lost=st.booleans())
-    def it_releases(self, held: Held, lost: bool) -> None:
-        if self.write(held, held.claim.release("for now"), lost=lost):
-            self.model.holder = self.model.text = None
+        return self.do(self.write(held, held.claim.renew(), landed, lost=lost))
 
-    @rule(held=consumes(claims), lost=st.booleans(), text=st.text(min_size=1, max_size=5))
-    def it_completes(self, held: Held, lost: bool, text: str) -> None:
-        description = Description(text, "stop", None)
-        if self.write(held, held.claim.complete(description), lost=lost):
-            self.model.state, self.model.holder, self.model.text = "COMPLETED", None, text
+    @rule(target=claims, held=consumes(claims), lost=lost_answers)
+    def it_releases(self, held: Held, lost: str | None) -> Any:
+        def landed() -> None:
+            self.model.end("PROCESSING")
 
-    @rule(held=consumes(claims), lost=st.booleans())
-    def it_fails_for_good(self, held: Held, lost: bool) -> None:
-        if self.write(held, held.claim.fail(EmptyDescriptionError("nothing")), lost=lost):
-            self.model.state, self.model.holder, self.model.text = "ERRORED", None, None
+        return self.do(self.write(held, held.claim.release("for now"), landed, lost=lost))
+
+    @rule(
+        target=claims,
+        held=consumes(claims),
+        lost=lost_answers,
+        text=st.text(min_size=1, max_size=5),
+    )
+    def it_completes(self, held: Held, lost: str | None, text: str) -> Any:
+        def landed() -> None:
+            self.model.end("COMPLETED", text)
+
+        work = held.claim.complete(Description(text, "stop", None))
+        return self.do(self.write(held, work, landed, lost=lost))
+
+    @rule(target=claims, held=consumes(claims), lost=lost_answers)
+    def it_fails_for_good(self, held: Held, lost: str | None) -> Any:
+        def landed() -> None:
+            self.model.end("ERRORED")
+
+        work = held.claim.fail(EmptyDescriptionError("nothing"))
+        return self.do(self.write(held, work, landed, lost=lost))
 
     @rule(held=consumes(claims))
     def it_crashes(self, held: Held) -> None:
@@ -235,34 +307,102 @@ class ClaimMachine(RuleBasedStateMachine):
     @rule()
     def somebody_adds_a_field_of_their_own(self) -> None:
         """An edit of what is not ours costs nobody the lease, and is kept."""
+        self.do(self.edit({"note": "mine"}))
 
-        async def edit() -> None:
-            found = await self.store.read(IDENTITY)
-            if found is not None:
-                await self.store.update(IDENTITY, {"note": "mine"}, version=found.version)
-                self.model.renewed_at = self.store.seconds
+    @rule()
+    def a_person_describes(self) -> None:
+        """Never overwritten from then on."""
+        self.do(self.edit(BY_HAND))
 
-        self.do(edit())
+    @rule()
+    def an_operator_deletes(self) -> None:
+        self.delete()
+        self.model = Model()
 
-    def write(self, held: Held, work: Coroutine[Any, Any, None], *, lost: bool) -> bool:
-        """Do one write of a claim; it must land exactly if the claim still holds the record."""
-        model = self.model
-        holds = model.holder == held.owner
-        self.store.loses_answer = lost
+    async def edit(self, fields: Fields) -> None:
+        found = await self.store.read(IDENTITY)
+        if found is not None:
+            with self.losing(None, lambda: None, 0):
+                await self.store.update(IDENTITY, fields, version=found.version)
+            self.model.renewed_at = self.store.seconds
+            self.model.by_hand = self.model.by_hand or fields is BY_HAND
+
+    @contextlib.contextmanager
+    def losing(
+        self, lost: str | None, landed: Callable[[], None], generation: int
+    ) -> Iterator[None]:
+        """Have the model follow each write that lands, and something happen before its retry."""
+
+        async def meanwhile() -> None:
+            assert lost is not None
+            with self.losing(None, lambda: None, 0):
+                await self.happens(lost, generation)
+
+        before = self.store.landed, self.store.meanwhile
+        self.store.landed = landed
+        self.store.meanwhile = None if lost is None else meanwhile
         try:
-            self.do(work)
-        except LeaseLostError as exc:
-            assert not holds
-            assert exc.superseded == (model.generation > held.generation)
-            return False
+            yield
         finally:
-            self.store.loses_answer = False
-        assert holds
-        return True
+            self.store.landed, self.store.meanwhile = before
+
+    async def happens(self, what: str, generation: int) -> None:
+        match what:
+            case "note":
+                await self.edit({"note": "mine"})
+            case "person":
+                await self.edit(BY_HAND)
+            case "delete":
+                self.an_operator_deletes()
+            case "overwrite":
+                self.generations = max(self.generations, generation + 1)
+                await self.claims_one(generation + 1, skew=0.0)
+            case "takeover":
+                self.store.seconds += LEASE_SECONDS + 1
+                await self.claims_one(generation, skew=0.0)
+
+    async def write(
+        self,
+        held: Held,
+        work: Coroutine[Any, Any, None],
+        landed: Callable[[], None],
+        *,
+        lost: str | None,
+    ) -> None:
+        """Do one write of a claim; it must land exactly if the claim still holds the record."""
+        landings, yielded, lost_to = 0, False, None
+
+        def lands() -> None:
+            nonlocal landings, yielded
+            landings += 1
+            assert self.model.holder == held.owner
+            self.model.wrote = held.owner
+            yielded = self.model.by_hand
+            if yielded:
+                self.model.end("COMPLETED")
+            else:
+                landed()
+
+        try:
+            with self.losing(lost, lands, held.generation):
+                await work
+        except LeaseLostError as exc:
+            lost_to = exc
+        if landings and self.model.wrote == held.owner:
+            # It stands, whatever happened meanwhile; beside a person's text nothing goes on.
+            assert not (self.model.holder and self.model.by_hand)
+            assert (lost_to is not None) == yielded
+            if lost_to is not None:
+                self.yielded.add(held.owner)
+                assert lost_to.superseded
+        else:
+            assert lost_to is not None
+            newer = self.model.generation > held.generation
+            assert lost_to.superseded == (newer or held.owner in self.yielded)
 
     @invariant()
     def the_record_says_what_the_model_says(self) -> None:
-        found, model = self.do(self.store.read(IDENTITY)), self.model
+        found, model = self.runner.run(self.store.read(IDENTITY)), self.model
         if found is None:
             assert model.state == "none"
             return
@@ -271,6 +411,10 @@ class ClaimMachine(RuleBasedStateMachine):
         assert (fields["generation"], status["attempt"]) == (model.generation, model.attempt)
         assert status["state"] == model.state
         assert fields.get("lease", {}).get("owner") == model.holder
+        if model.by_hand:
+            assert {"description", "source"} <= set(fields)
+            assert {name: fields[name] for name in BY_HAND} == BY_HAND
+            return
         completed = model.state == "COMPLETED"
         assert fields.get("description") == (model.text if completed else None)
         assert fields.get("partialText") == (None if completed else model.text)
@@ -293,12 +437,20 @@ class MemoryClaimMachine(ClaimMachine):
     """Over the store in memory."""
 
     def make_store(self) -> Store:
-        return MemoryStore(lambda: EPOCH)
+        self.memory = MemoryStore(lambda: EPOCH)
+        return self.memory
+
+    def delete(self) -> None:
+        self.memory.delete(IDENTITY)
 
 
 def empty_firestore() -> FirestoreStore:
     """Connect to a database of its own in the emulator."""
-    return build_store(Settings(google_cloud_project=f"demo-{os.urandom(4).hex()}"))
+    return build_store(Settings(google_cloud_project=new_project()))
+
+
+def new_project() -> str:
+    return f"demo-{os.urandom(4).hex()}"
 
 
 def run(machine: type[ClaimMachine], *, examples: int, steps: int) -> None:
@@ -323,10 +475,16 @@ def test_firestore_keeps_to_the_model(firestore_server: Server) -> None:
 
     class EmulatorClaimMachine(ClaimMachine):
         def make_store(self) -> Store:
-            self.connection = empty_firestore()
+            project = new_project()
+            self.connection = build_store(Settings(google_cloud_project=project))
+            self.library = firestore.Client(project=project, credentials=AnonymousCredentials())
             return self.connection
 
+        def delete(self) -> None:
+            self.library.collection("descriptions").document(IDENTITY).delete()
+
         def teardown(self) -> None:
+            self.library.close()
             self.do(self.connection.close())
             super().teardown()
 
