@@ -10,6 +10,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
 from describer.errors import TokenError
+from describer.threads import in_thread
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 REFRESH_TIMEOUT_SECONDS = 15.0
@@ -100,7 +101,7 @@ class AccessToken:
     async def _refresh(self) -> None:
         try:
             async with asyncio.timeout(REFRESH_TIMEOUT_SECONDS):
-                await asyncio.to_thread(self._credentials.refresh, Request())
+                await in_thread(self._credentials.refresh, Request())
         except TimeoutError as exc:
             raise TokenError(f"no access token within {REFRESH_TIMEOUT_SECONDS:g} s") from exc
         except _REFRESH_ERRORS as exc:

@@ -526,6 +526,16 @@ class PipelineMachine(RuleBasedStateMachine):
             assert fields["generation"] == generation
             assert fields["status"]["state"] in {"COMPLETED", "ERRORED"}
             assert "lease" not in fields
+            if self.world.trouble_at < 0:
+                # With a store that was always well, each try that was refused is known as such.
+                key = (name, generation)
+                died = sum(
+                    d.crashed or d.cut_off
+                    for d in self.deliveries
+                    if (d.event.name, d.event.generation) == key
+                )
+                tries = len(self.world.begun.get(key, [])) + died
+                assert fields["status"]["attempt"] <= max(1, tries), "a refusal was counted"
             if fields["status"]["outcome"] == "gave_up":
                 assert fields["status"]["attempt"] == SETTINGS.max_attempts
                 assert "last cause: " in fields["status"]["message"]
