@@ -145,9 +145,11 @@ async def serving(handler: Handler, host: str, port: int) -> AsyncIterator[None]
         try:
             while (request := await _read(reader, writer, http)) is not None:
                 await handler(request, Reply(reader, writer, http))
+                if http.our_state is h11.MUST_CLOSE:
+                    break
                 http.start_next_cycle()
-        # A client that speaks no HTTP, wants no second request, or is gone: all end it.
-        except (ConnectionError, h11.ProtocolError):
+        # A client that is gone, or speaks no HTTP. h11's local errors are faults of the handler.
+        except (ConnectionError, h11.RemoteProtocolError):
             pass
         finally:
             writer.close()
