@@ -50,7 +50,9 @@ def test_no_answer_is_a_connection_error() -> None:
         call("GET", url)
 
 
-@pytest.mark.parametrize("module", sorted(ROOT.glob("local/*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "module", sorted(ROOT.glob("local/**/*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_there_is_one_client(module: Path) -> None:
     """No other module of the local stack brings a client of its own."""
     own = re.search(
@@ -58,4 +60,4 @@ def test_there_is_one_client(module: Path) -> None:
         module.read_text("utf-8"),
         re.MULTILINE,
     )
-    assert own is None or module.name == "http.py"
+    assert own is None or module == ROOT / "local/http.py"
