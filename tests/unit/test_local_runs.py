@@ -54,6 +54,37 @@ def test_describes_local_files(tmp_path: Path) -> None:
     assert "unreadable" in done.stderr
 
 
+def test_a_proxy_is_not_asked_for_this_machine() -> None:
+    """With a dead proxy in the environment the model on this machine is reached all the same."""
+    proxied = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    sample = str(SAMPLES / "cat.webp")
+    done = run("local.demo.describe", sample, **proxied, no_proxy="", NO_PROXY="")
+    assert (done.returncode, done.stdout.count(CLOSING)) == (0, 1), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "hosts"),
+    [
+        pytest.param({}, "127.0.0.1,localhost", id="none"),
+        pytest.param({"NO_PROXY": "b.example"}, "b.example,127.0.0.1,localhost", id="upper"),
+        pytest.param({"no_proxy": "a,localhost"}, "a,localhost,127.0.0.1", id="there-already"),
+        pytest.param({"no_proxy": "*"}, "*", id="all"),
+    ],
+)
+def test_hosts_that_need_no_proxy_stay_so(named: dict[str, str], hosts: str) -> None:
+    """Loopback joins what the environment names; both spellings say the same in the end."""
+    program = "import local, os; print(os.environ['no_proxy'], os.environ['NO_PROXY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "no_proxy": "", "NO_PROXY": "", **named},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [hosts, hosts]
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ", "said"),
     [
