@@ -1,8 +1,11 @@
 """The access token is fetched once for all, off the loop, and in time."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +67,30 @@ def test_a_slow_token_server_does_not_hold_a_delivery(monkeypatch: pytest.Monkey
         return waited
 
     assert asyncio.run(work()) < 4
+
+
+HANG = """
+import asyncio, time
+from describer.model import token
+from tests.unit.test_model import FakeCredentials
+
+token.REFRESH_TIMEOUT_SECONDS = 0.1
+credentials = FakeCredentials()
+credentials.refresh = lambda _: time.sleep(20)
+try:
+    asyncio.run(token.AccessToken(credentials)())
+except token.TokenError:
+    print("given up", flush=True)
+"""
+
+
+def test_a_refresh_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
+    """The platform gives ten seconds, of which the streams need some."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", HANG], cwd=root, capture_output=True, timeout=12, check=True
+    )
+    assert done.stdout == b"given up\n"
 
 
 def test_late_401s_for_an_old_token_do_not_condemn_the_new_one() -> None:
