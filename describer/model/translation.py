@@ -75,6 +75,8 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[DescriberError]], ...] = (
     (httpx2.InvalidURL, StreamBrokenError),
     (aiohttp.http_exceptions.HttpProcessingError, StreamBrokenError),
     (OSError, ModelDisconnectedError),
+    # A status line's words that are not UTF-8, a redirect to what is no host's name.
+    (UnicodeError, StreamBrokenError),
 )
 
 

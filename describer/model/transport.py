@@ -94,7 +94,8 @@ async def _cut(response: httpx2.Response) -> httpx2.Response:
         async with asyncio.timeout(_ERROR_SECONDS):
             await response.aclose()
     encoding = response.headers.get("content-encoding", "")
-    kept = {"content-type", "retry-after", "x-request-id"}
+    # Not the type: the client decodes with the charset that it names, whatever that is.
+    kept = {"retry-after", "x-request-id"}
     return httpx2.Response(
         response.status_code,
         headers=[(name, value) for name, value in response.headers.items() if name in kept],

@@ -164,6 +164,20 @@ ERROR = b'{"error":{"message":"come back later"}}'
             ModelError,
             "",
         ),
+        (
+            answering(
+                b"HTTP/1.1 307 No\r\nLocation: http://%s/\r\nContent-Length: 0\r\n\r\n"
+                % (b"a" * 99)
+            ),
+            StreamBrokenError,
+            "Unicode",
+        ),
+        (answering(b"HTTP/1.1 429 \xfc\r\n\r\n"), StreamBrokenError, "surrogates"),
+        (
+            answering(BUSY + b"Content-Type: text/html; charset=rot13\r\n\r\n" + ERROR),
+            ModelBusyError,
+            "later",
+        ),
     ],
     ids=[
         "error",
@@ -183,6 +197,9 @@ ERROR = b'{"error":{"message":"come back later"}}'
         "hung up",
         "hung up in the head",
         "redirected to nowhere",
+        "redirected to no name",
+        "reason that is not UTF-8",
+        "charset that is none",
     ],
 )
 def test_a_broken_answer_is_one_of_our_errors(
