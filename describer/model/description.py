@@ -58,7 +58,8 @@ class Accumulator:
     """Collects chunks. `text` may be asked for at any time; `finish` once, at the end.
 
     Attributes:
-        finish_reason: the last one, but once the filter has spoken it stays with that.
+        finish_reason: the last one; but once the filter has spoken it stays with that, and after
+            `length` only more text makes it another, since gateways end each stream with `stop`.
         full: no more text fits the record, which counts as the limit of the text's length.
         resting: after a finish reason came no more text, so that silence would be the end.
     """
@@ -78,11 +79,16 @@ class Accumulator:
         """Take one chunk."""
         if chunk.text:
             self._add_text(chunk.text, ended=chunk.finish_reason is not None)
-        if chunk.finish_reason and self.finish_reason != "content_filter":
+        if chunk.finish_reason and not self._stays_with(chunk):
             self.finish_reason = chunk.finish_reason
         if chunk.finish_reason:
             self.resting = self._has_text or self.finish_reason == "content_filter"
         self.usage = chunk.usage or self.usage
+
+    def _stays_with(self, chunk: Chunk) -> bool:
+        if self.finish_reason == "length" and chunk.finish_reason == "stop":
+            return not chunk.text.strip() and self.resting
+        return self.finish_reason == "content_filter"
 
     def _add_text(self, text: str, *, ended: bool) -> None:
         text = text[: MAX_TEXT_CHARACTERS + 1 - self._size]

@@ -86,6 +86,8 @@ def test_any_split_of_a_text_gives_that_text(text: str, data: st.DataObject) -> 
     [
         ([Chunk("A cat", "stop")], "described"),
         ([Chunk("A c"), Chunk("at", "length")], "truncated"),
+        ([Chunk("A c"), Chunk("at", "length"), Chunk("", "stop")], "truncated"),
+        ([Chunk("A", "stop"), Chunk(" c", "length"), Chunk("\n", "stop")], "truncated"),
         ([Chunk(" \n", "stop")], EmptyDescriptionError),
         ([Chunk("", "length", Usage(9, 0, 99))], EmptyDescriptionError),
         ([Chunk("A cat"), Chunk("", "content_filter")], BlockedError),
