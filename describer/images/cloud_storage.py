@@ -28,9 +28,11 @@ _READ_TIMEOUT_SECONDS = 40.0
 
 
 _GZIP = b"\x1f\x8b"
+# Unpacked at once: nobody accounts for it, and the traceback of a full buffer may hold it.
+_PIECE_BYTES = 256 * 1024
 
 
-class _Unpacking:
+class Unpacking:
     """Writes into a buffer what is stored, unpacked with bounds where it is packed.
 
     The storage client would unpack each piece whole, to any size.
@@ -58,9 +60,19 @@ class _Unpacking:
         self._begun = True
         if self._inflate is None:
             return self._into.write(chunk)
-        # One more than fits, which tells that there is more.
-        self._into.write(self._inflate.decompress(chunk, self._into.capacity - self.tell() + 1))
-        return len(chunk)
+        size = len(chunk)
+        while chunk:
+            if self._inflate.eof:
+                # Another member may follow, after zeros that fill up a block.
+                chunk = chunk.lstrip(b"\0")
+                if not chunk:
+                    break
+                self._inflate = zlib.decompressobj(wbits=31)
+            # One more than fits, which tells that there is more.
+            space = min(_PIECE_BYTES, self._into.capacity - self.tell() + 1)
+            self._into.write(self._inflate.decompress(chunk, space))
+            chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
+        return size
 
     def seek(self, place: int) -> None:
         """Begin anew, as the client does where a retry cannot go on in the middle."""
@@ -123,7 +135,7 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
     from google.cloud.storage.retry import DEFAULT_RETRY
     from requests import RequestException
 
-    sink = _Unpacking(into)
+    sink = Unpacking(into)
     blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
     try:
         blob.download_to_file(
