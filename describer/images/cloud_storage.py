@@ -130,10 +130,7 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
     Source: https://docs.cloud.google.com/storage/docs/json_api/v1/objects/get (`generation`)
     """
     from google.api_core import exceptions as api
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage.exceptions import DataCorruption
     from google.cloud.storage.retry import DEFAULT_RETRY
-    from requests import RequestException
 
     sink = Unpacking(into)
     blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
@@ -153,7 +150,7 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
         raise ObjectGoneError(
             f"generation {upload.generation} was deleted or overwritten before it was read"
         ) from exc
-    except (api.GoogleAPIError, DataCorruption, GoogleAuthError, RequestException, OSError) as exc:
+    except _library_errors() as exc:
         raise _bucket_error("reading the object failed", exc) from exc
     if sink.packed != (blob.content_encoding == "gzip"):
         raise UnreadableImageError(
@@ -167,10 +164,6 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
 
 def _check_bucket(client: storage.Client, upload: Upload) -> None:
     """Tell a missing bucket, which answers a read like a missing object, by listing it."""
-    from google.api_core import exceptions as api
-    from google.auth.exceptions import GoogleAuthError
-    from requests import RequestException
-
     try:
         found = client.list_blobs(
             upload.bucket,
@@ -180,8 +173,19 @@ def _check_bucket(client: storage.Client, upload: Upload) -> None:
             retry=None,
         )
         next(iter(found), None)
-    except (api.GoogleAPIError, GoogleAuthError, RequestException, OSError) as exc:
+    except _library_errors() as exc:
         raise _bucket_error("the object is not found, nor can its bucket be listed", exc) from exc
+
+
+def _library_errors() -> tuple[type[Exception], ...]:
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption
+    from requests import RequestException
+
+    library = (GoogleAPIError, DataCorruption, GoogleAuthError, RequestException, OSError)
+    # As in token.py: nobody looks what the token server's answer holds.
+    return (*library, TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
 
 
 def _bucket_error(what: str, exc: Exception) -> BucketError:

@@ -1,13 +1,18 @@
 """What stands between the storage client and a buffer, without a server."""
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
 
 import pytest
+from google.auth.credentials import Credentials
+from google.cloud import storage
 
-from describer.images.cloud_storage import Unpacking
+from describer.errors import BucketError
+from describer.images.cloud_storage import CloudStorage, Unpacking
 from describer.images.room import Buffer, FullError
+from describer.values import Upload
 
 MIB = 1024 * 1024
 PICTURE = b"\xff\xd8\xff" + bytes(range(256)) * 40
@@ -58,3 +63,22 @@ def test_what_follows_a_packed_object_is_not_kept() -> None:
     assert not sink.cut
     with pytest.raises(zlib.error):
         sink.write(b"x" * MIB)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("access_token"), TypeError("null"), OverflowError("no date")], ids=repr
+)
+def test_nonsense_of_the_token_server_is_transient(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's library does not look what the token server's answer holds."""
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+
+    class Broken(Credentials):
+        def refresh(self, _: object) -> None:
+            raise error
+
+    client = storage.Client(project="p", credentials=Broken())  # type: ignore[no-untyped-call]
+    upload = Upload("b-b", "a.jpg", 1, "image/jpeg", None, "e")
+    with pytest.raises(BucketError, match=type(error).__name__):
+        asyncio.run(CloudStorage(lambda: client).read(upload, Buffer(9)))
