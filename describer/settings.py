@@ -14,6 +14,7 @@ from describer.errors import SettingsError
 
 ImageInput = Literal["auto", "uri", "inline"]
 
+LONGEST_LEASE_SECONDS = 900
 DEFAULT_MODEL = "google/gemini-3.5-flash-lite"
 
 _MIB = 1024 * 1024
@@ -331,7 +332,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("FLUSH_SECONDS", "seconds from 0.1 to 60", _seconds(0.1, 60)),
     Variable("STREAM_TIMEOUT_SECONDS", "seconds from 1 to 3000", _seconds(1, 3000)),
     Variable("CHUNK_TIMEOUT_SECONDS", "seconds from 0.5 to 600", _seconds(0.5, 600)),
-    Variable("LEASE_SECONDS", "seconds from 1 to 900", _seconds(1, 900)),
+    Variable(
+        "LEASE_SECONDS",
+        f"seconds from 1 to {LONGEST_LEASE_SECONDS}",
+        _seconds(1, LONGEST_LEASE_SECONDS),
+    ),
     Variable("MAX_ATTEMPTS", "a whole number from 1 to 1000", _whole(1, 1000)),
     # Eventarc keeps an event for 24 h, with up to 600 s between two deliveries: there must be one
     # after this age that still finds the time to record.

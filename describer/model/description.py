@@ -62,6 +62,7 @@ class Accumulator:
             `length` only more text makes it another, since gateways end each stream with `stop`.
         full: no more text fits the record, which counts as the limit of the text's length.
         resting: after a finish reason came no more text, so that silence would be the end.
+        closed: nothing more comes, so that the finish reason there is, is the last one.
     """
 
     def __init__(self) -> None:
@@ -74,6 +75,7 @@ class Accumulator:
         self.usage: Usage | None = None
         self.full = False
         self.resting = False
+        self.closed = False
 
     def add(self, chunk: Chunk) -> None:
         """Take one chunk."""
@@ -107,11 +109,13 @@ class Accumulator:
     @property
     def maybe_ended(self) -> bool:
         """Whether a finish reason has come and nothing yet speaks against it."""
-        return self.resting and not self._contradicted
+        return self.closed or (self.resting and not self._contradicted)
 
     @property
     def ended(self) -> bool:
         """Whether the finish reason is to be believed: not every chunk of the stream has one."""
+        if self.closed:
+            return self.finish_reason is not None
         return self.maybe_ended and (
             self._began_without_reason or self.finish_reason == "content_filter"
         )
@@ -226,6 +230,7 @@ async def _accumulate(
     except ModelTimeoutError:
         if not gathered.resting:
             raise
+    gathered.closed = True
     return gathered.finish()
 
 

@@ -224,7 +224,7 @@ def _chunk(
     if event.get("error"):
         raise error_for(*read_error(event["error"]))
     feedback = event.get("promptFeedback") or event.get("prompt_feedback")
-    if feedback:
+    if isinstance(feedback, dict) and (feedback.get("blockReason") or feedback.get("block_reason")):
         raise BlockedError(f"the safety filter refused the request: {str(feedback)[:200]}")
     if whole and not event.get("choices"):
         raise StreamBrokenError(f"no event stream and no completion but {content[:80]!r}")

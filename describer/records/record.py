@@ -31,6 +31,7 @@ from describer.images.image import Image
 from describer.model.description import Description
 from describer.model.prompt import Instructions
 from describer.records.store import REMOVE, Fields
+from describer.settings import LONGEST_LEASE_SECONDS
 from describer.values import Upload, Usage
 
 PROCESSING, COMPLETED, ERRORED = "PROCESSING", "COMPLETED", "ERRORED"
@@ -78,7 +79,8 @@ class Record:
         given, ends = status.get("updateTime"), lease.get("expireTime")
         seconds = 0.0
         if isinstance(given, datetime) and isinstance(ends, datetime):
-            seconds = (ends - given).total_seconds()
+            # No owner is given more; only an edit by hand could keep a record for ever.
+            seconds = min((ends - given).total_seconds(), LONGEST_LEASE_SECONDS)
         return cls(
             generation=_integer(fields.get("generation")),
             state=str(status.get("state", "")),

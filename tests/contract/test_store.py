@@ -52,6 +52,9 @@ def test_create_makes_what_read_gives(check: Callable[[Check], None]) -> None:
         assert found.version == version
         assert found.fields == {k: v for k, v in fields.items() if v is not REMOVE}
         assert 0 <= found.unchanged_seconds < 60
+        before, at = await store.clock(), datetime.now(UTC)
+        assert abs((before - at).total_seconds()) < 60
+        assert found.read_at <= before <= await store.clock()
 
     check(what)
 

@@ -38,6 +38,14 @@ def test_failures_are_what_is_neither_described_blocked_nor_gone() -> None:
     assert _listed("failed") == _listed("finished") - others
 
 
+def test_whatever_is_delivered_again_counts_as_late() -> None:
+    """An upload that one outcome leaves unfinished is as late as with any other."""
+    text = (ROOT / "terraform" / "module" / "alerts.tf").read_text()
+    (listed,) = re.findall(r"event_age_seconds = \{.*?outcome=\((.*?)\)", text, re.DOTALL)
+    again = {errors.TransientError.outcome, *_outcomes(errors.TransientError)}
+    assert set(re.findall(r'"(\w+)\\"', listed)) == again
+
+
 def test_each_query_reads_a_metric_that_is_made(workspace: Workspace) -> None:
     """A misspelt metric would be silent for ever, since its absence is no error."""
     plan = workspace.plan(*ARGUMENTS)

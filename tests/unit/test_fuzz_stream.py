@@ -110,6 +110,7 @@ def test_nesting_at_the_interpreters_limit_is_a_broken_stream(key: str) -> None:
         nested = f"{'[' * depth}1{']' * depth}"
         content = {
             "message": f'{{"error": {{"message": {nested}}}}}',
+            "promptFeedback": f'{{"promptFeedback": {{"blockReason": {nested}}}}}',
             "refusal": f'{{"choices": [{{"delta": {{"refusal": {nested}}}}}]}}',
             "finish_reason": f'{{"choices": [{{"finish_reason": {nested}}}]}}',
         }.get(key, f'{{"{key}": {nested}}}')

@@ -33,7 +33,8 @@ from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
 from describer.records.memory import MemoryStore
 from describer.records.record import record_id
-from describer.settings import Settings
+from describer.records.store import REMOVE, Fields, Version
+from describer.settings import LONGEST_LEASE_SECONDS, Settings
 from describer.values import Upload, Usage
 from local.servers.events import cloud_event
 from tests import virtual
@@ -308,6 +309,23 @@ def test_age_runs_out() -> None:
     assert b.model.begun == []
 
 
+def test_a_lease_that_was_edited_to_last_for_ever_does_not() -> None:
+    """None is given for longer than the settings allow."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).status == 503
+        found = await b.store.read(IDENTITY)
+        assert found is not None
+        lease = {"owner": "somebody", "expireTime": virtual.now() + timedelta(days=9)}
+        await b.store.update(IDENTITY, {"lease": lease}, version=found.version)
+        assert (await b.deliver()).outcome == "lease_held"
+        await asyncio.sleep(LONGEST_LEASE_SECONDS)
+        assert (await b.deliver()).outcome == "described"
+
+    busy = Script(refusal=ModelAccessError("403", http_status=403))
+    bench(scenario, model=ScriptedModel([busy, text_script(TEXT)]))
+
+
 def test_one_of_many_deliveries_at_once_does_the_work() -> None:
     """The others are told to come again, and find it done then."""
 
@@ -491,6 +509,26 @@ def test_a_text_that_had_ended_at_the_shutdown_is_written(
     assert b.record.get("description") == (TEXT if outcome in {"described", "truncated"} else None)
     assert not {"lease", "partialText"} & set(b.record)
     assert ("usage" in b.record) is usage
+
+
+def test_a_text_whose_stream_is_over_is_written_at_the_shutdown() -> None:
+    """Also where each chunk said so: only a partial write was still waited for."""
+
+    class Slow(MemoryStore):
+        async def update(self, record_id: str, fields: Fields, **kwargs: Any) -> Version:
+            if "partialText" in fields and fields["partialText"] is not REMOVE:
+                await asyncio.sleep(1.5)
+            return await super().update(record_id, fields, **kwargs)
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(1.5)
+        b.pipeline.shut_down()
+        assert (await working).outcome == "described"
+
+    script = Script([Chunk("A c", "stop"), 1.2, Chunk("at", "stop")])
+    b = bench(scenario, model=ScriptedModel([script]), store=Slow(virtual.now))
+    assert b.record["description"] == "A cat"
 
 
 def test_a_server_that_ends_each_chunk_is_not_believed_at_the_shutdown() -> None:

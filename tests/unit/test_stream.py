@@ -14,7 +14,7 @@ from describer.errors import (
     ModelRejectedError,
     StreamBrokenError,
 )
-from describer.model.stream import MAX_EVENT_BYTES, Chunk, Decoder
+from describer.model.stream import MAX_EVENT_BYTES, Chunk, Decoder, read_chunk
 from describer.model.translation import error_for
 from describer.values import Usage
 
@@ -142,6 +142,7 @@ def test_copes_with_what_is_missing(content: Any, expected: Chunk) -> None:
         (event({"choices": [{"finish_reason": "tool_calls"}]}), StreamBrokenError),
         (event({"choices": [{"delta": {"refusal": "I will not"}}]}), BlockedError),
         (event({"promptFeedback": {"blockReason": "SAFETY"}}), BlockedError),
+        (event({"prompt_feedback": {"block_reason": "SAFETY"}}), BlockedError),
         (event({"error": {"code": 503, "message": "m"}}), ModelBusyError),
         (event([{"error": {"code": "429", "status": "RESOURCE_EXHAUSTED"}}]), ModelBusyError),
         (event({"error": {"code": 400, "message": "m"}}), ModelRejectedError),
@@ -260,3 +261,10 @@ def test_a_last_chunk_that_repeats_all_text_says_it_once() -> None:
     assert chunks(event({"choices": [choice], "object": "chat.completion.chunk"})) == [
         Chunk("", "stop")
     ]
+
+
+def test_ratings_without_a_block_are_no_refusal() -> None:
+    """The native API tells them beside a text, too."""
+    rated = {"promptFeedback": {"safetyRatings": [{"category": "X", "probability": "LOW"}]}}
+    choice = {"choices": [{"delta": {"content": "A cat"}, "finish_reason": "stop"}]}
+    assert read_chunk(json.dumps(rated | choice).encode(), error_for) == Chunk("A cat", "stop")
