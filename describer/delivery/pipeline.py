@@ -193,8 +193,8 @@ class Pipeline:
         except (LeaseLostError, PermanentError):
             raise
         except Exception as exc:
-            # A defect counts, too, so that it does not go on for ever.
-            refused = isinstance(exc, TransientError) and not delivery.may_have_begun
+            # Also for a defect: what cannot have been paid for is no attempt, and age ends it.
+            refused = not delivery.may_have_begun
             delivery.refusals += refused
             await self._release(claimed, exc, refused=refused)
             raise

@@ -130,9 +130,16 @@ class Share:
         self.size = size
 
     def buffer(self) -> Buffer:
-        """Make the buffer, of this size, in place of any before."""
+        """Make the buffer, of this size, in place of any before.
+
+        Raises:
+            NoRoomError: the system has less memory than was reckoned with.
+        """
         self._close()
-        self._buffer = Buffer(self.size)
+        try:
+            self._buffer = Buffer(self.size)
+        except (OSError, MemoryError) as exc:
+            raise NoRoomError(f"the system has no memory for {self.size} bytes: {exc}") from exc
         return self._buffer
 
     def shrink(self) -> None:

@@ -210,7 +210,11 @@ def _worker(master: int) -> psutil.Process:
 
 
 def _resident_mib(process: psutil.Process) -> float:
-    return float(process.memory_info().rss / 2**20)
+    """Give 0 where the process died of what it lacked; its master has started another."""
+    try:
+        return float(process.memory_info().rss / 2**20)
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def main() -> int:

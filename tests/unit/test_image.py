@@ -1,6 +1,8 @@
 """Which image part is sent, and which images are not sent at all."""
 
 import asyncio
+import errno
+import mmap
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -268,6 +270,25 @@ def test_an_object_that_unpacks_to_more_is_accounted_with_what_it_takes() -> Non
     sizes.clear()
     assert asyncio.run(work("")) == len(BIG)
     assert sizes == [(10_000, 10_000), (OTHER_INLINE_BYTES_LIMIT, len(BIG))]
+
+
+def test_memory_that_the_system_has_not_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a defect: another instance, or a later try, may have it. And nothing stays taken."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    async def work() -> None:
+        images = Images(Settings.from_env(INLINE), MemoryBucket({"a.jpg": BIG}))
+        async with images.room_for(upload(size=len(BIG))) as share:
+            with monkeypatch.context() as patch:
+                patch.setattr(mmap, "mmap", refuse)
+                with pytest.raises(NoRoomError, match="10000000 bytes"):
+                    await images.load(upload(size=len(BIG)), share)
+        async with asyncio.timeout(0), images.room_for(upload(size=INLINE_BYTES_AT_ONCE)):
+            pass
+
+    asyncio.run(work())
 
 
 def test_an_image_that_is_sent_holds_no_memory() -> None:

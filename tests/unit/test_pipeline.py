@@ -277,6 +277,25 @@ def test_an_image_that_cannot_be_read_for_now_costs_no_attempt() -> None:
     bench(scenario)
 
 
+def test_a_defect_before_the_model_began_costs_no_attempt() -> None:
+    """An instance without memory, say, gives no image up that another could describe."""
+
+    class Broken(MemoryBucket):
+        async def read(self, upload: Upload, into: Buffer) -> bool:
+            raise MemoryError
+
+    async def scenario(b: Bench) -> None:
+        settings = Settings(image_input="inline")
+        pipeline = Pipeline(settings, b.store, b.model, Images(settings, Broken()), now=virtual.now)
+        for _ in range(9):
+            with pytest.raises(MemoryError):
+                await b.deliver(pipeline=pipeline)
+        assert (b.status["attempt"], b.status["refusals"]) == (1, 9)
+        assert (await b.deliver()).outcome == "described"
+
+    bench(scenario)
+
+
 @pytest.mark.parametrize("hours", [-23, 23])
 def test_age_is_told_by_the_stores_clock(hours: int) -> None:
     """A clock that is hours ahead ends no upload, and one that is behind keeps none for ever."""
