@@ -64,7 +64,7 @@ class Profile:
 class Settings:
     """All that an operator can set. Field names are the variables' names in lower case.
 
-    Source: the table in README.md; Terraform's variables carry the same names and rules.
+    Source: the table in docs/settings.md; Terraform's variables carry the same names and rules.
     """
 
     google_cloud_project: str | None = None

@@ -1,4 +1,4 @@
-"""Settings carry the same names in Terraform, in the program and in the README, and hold."""
+"""Settings carry the same names in Terraform, in the program and in its page, and hold."""
 
 import json
 import re
@@ -55,10 +55,10 @@ def test_terraform_has_a_variable_for_each_setting_and_no_other() -> None:
     assert "BUCKETS" in _terraform_variables("variables.tf")
 
 
-def test_readme_has_a_row_for_each_setting_and_no_other() -> None:
+def test_page_has_a_row_for_each_setting_and_no_other() -> None:
     """The settings table tells of every variable, and of none that is gone."""
-    readme = (ROOT / "README.md").read_text()
-    rows = re.findall(r"^\| `([A-Z_]+)`(.*)", readme, re.MULTILINE)
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)`(.*)", page, re.MULTILINE)
     names: set[str] = set()
     for first, rest in rows:
         # A row may stand for several: | `A`, `B` | ...
