@@ -34,6 +34,7 @@ lint: $(READY)  ## Check style, types and what imports what
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m local.imports --check
 
 chaos: $(READY)  ## Break it on purpose: three seeds, three hundred uploads each
 	$(BIN)/python -m tests.chaos --uploads 300 --seed 1

@@ -67,11 +67,47 @@ class Speech:
         self._entry = entry
         self._set_text(text)
 
-    async def take(self, step: Step) -> bool:
-        """Do one step; tell whether the answer has ended with it."""
-        kind = faults.kind_of(step)
+    async def take(self, step: Step) -> bool:  # noqa: PLR0912 - one branch a fault
+        """Do one step of `faults`; tell whether the answer has ended with it."""
+        kind, reply = faults.kind_of(step), self._reply
         self._entry.status = self._entry.status or (0 if kind in {"wait", "drop"} else 200)
-        await getattr(self, f"_do_{kind}")(step)
+        match step:
+            case {"wait": seconds}:
+                await reply.pause(seconds)
+            case {"delay": seconds}:
+                reply.open()
+                await reply.pause(seconds)
+            case {"text": words}:
+                self._set_text(words)
+            case {"chunks": count}:
+                await self._send(len(self._pieces) if count is None else self._sent + count)
+            case {"event": content}:
+                await self._event(content)
+            case {"chunk": choices}:
+                await self._event(self._envelope(choices) | step.get("more", {}))
+            case {"raw": content}:
+                await reply.write(base64.b64decode(content))
+            case {"drop_at": size_bytes}:
+                reply.drop_at(size_bytes)
+            case {"finish": reason}:
+                await self._last(reason, usage=step.get("usage", True), words=step.get("words", ""))
+            case {"drop": _}:
+                reply.drop()
+            case {"silence": _}:
+                reply.open()
+                await reply.until_gone()
+            case {"endless": _}:
+                for piece in itertools.cycle(self._pieces):
+                    await self._piece(piece)
+                    await reply.pause(self._pacing.pace)
+            case {"whole": _}:
+                await self.whole()
+            case {"done": _}:
+                await self._end(b"data: [DONE]\n\n")
+            case {"end": _}:
+                await self._end()
+            case _:
+                raise RefusedError(step)
         return kind in _ENDING
 
     async def rest(self) -> None:
@@ -89,60 +125,11 @@ class Speech:
         answer = self._envelope([choice]) | {"object": "chat.completion", "usage": self._usage()}
         await self._reply.send(200, answer)
 
-    async def _do_wait(self, step: Step) -> None:
-        await self._reply.pause(step["wait"])
-
-    async def _do_delay(self, step: Step) -> None:
-        self._reply.open()
-        await self._reply.pause(step["delay"])
-
-    async def _do_text(self, step: Step) -> None:
-        self._set_text(step["text"])
-
-    async def _do_chunks(self, step: Step) -> None:
-        count = step["chunks"]
-        await self._send(len(self._pieces) if count is None else self._sent + count)
-
-    async def _do_event(self, step: Step) -> None:
-        await self._event(step["event"])
-
-    async def _do_chunk(self, step: Step) -> None:
-        await self._event(self._envelope(step["chunk"]) | step.get("more", {}))
-
-    async def _do_raw(self, step: Step) -> None:
-        await self._reply.write(base64.b64decode(step["raw"]))
-
-    async def _do_finish(self, step: Step) -> None:
-        await self._last(step["finish"], usage=step.get("usage", True), words=step.get("words", ""))
-
-    async def _do_drop_at(self, step: Step) -> None:
-        self._reply.drop_at(step["drop_at"])
-
-    async def _do_drop(self, _: Step) -> None:
-        self._reply.drop()
-
-    async def _do_silence(self, _: Step) -> None:
-        self._reply.open()
-        await self._reply.until_gone()
-
-    async def _do_endless(self, _: Step) -> None:
-        for piece in itertools.cycle(self._pieces):
-            await self._piece(piece)
-            await self._reply.pause(self._pacing.pace)
-
-    async def _do_whole(self, _: Step) -> None:
-        await self.whole()
-
-    async def _do_done(self, step: Step) -> None:
-        await self._reply.write(b"data: [DONE]\n\n")
-        await self._do_end(step)
-
-    async def _do_end(self, _: Step) -> None:
+    async def _end(self, last: bytes = b"") -> None:
+        if last:
+            await self._reply.write(last)
         self._reply.end()
         self._entry.outcome = "completed"
-
-    async def _do_status(self, step: Step) -> None:
-        raise RefusedError(step)
 
     def _set_text(self, text: str) -> None:
         self._pieces = _pieces(text, self._pacing.words)
@@ -180,7 +167,7 @@ class Speech:
         if words:
             self._entry.chunks += 1
             self._entry.text += words
-        await self._do_done({})
+        await self._end(b"data: [DONE]\n\n")
 
     async def _event(self, content: Any) -> None:
         await self._reply.write(b"data: %b\n\n" % json.dumps(content).encode())
@@ -197,10 +184,8 @@ class Speech:
 
     def _usage(self, last: str | None = "") -> dict[str, Any]:
         """Count words as if they were tokens, and the picture as none."""
-        asked, said = (
-            len(self._entry.prompt.split()),
-            len((self._entry.text + (last or "")).split()),
-        )
+        asked = len(self._entry.prompt.split())
+        said = len((self._entry.text + (last or "")).split())
         return {
             "completion_tokens": said,
             "completion_tokens_details": {"reasoning_tokens": 0},
