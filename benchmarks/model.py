@@ -32,6 +32,10 @@ _HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
     b"cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
 )
+_OBJECT = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 18\r\n\r\n"
+    b'{"generation":"1"}'
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,12 @@ class ModelServer:
     @property
     def url(self) -> str:
         """For OPENAI_BASE_URL."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.storage_url}/v1"
+
+    @property
+    def storage_url(self) -> str:
+        """For STORAGE_EMULATOR_HOST: each object that is asked for is at its first generation."""
+        return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
         """Listen on a free port."""
@@ -189,6 +198,10 @@ class _Connection(asyncio.Protocol):
         self._got += data
         head, found, body = self._got.partition(b"\r\n\r\n")
         if not found:
+            return
+        if head.startswith(b"GET "):
+            self._got = b""
+            self.transport.write(_OBJECT)
             return
         length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
         if length is None or len(body) < int(length[1]):

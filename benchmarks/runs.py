@@ -88,7 +88,11 @@ async def rigged() -> AsyncIterator[Rig]:
     try:
         with firestore_emulator() as firestore:
             store = Store(firestore.host)
-            env = {"OPENAI_BASE_URL": model.url, "FIRESTORE_EMULATOR_HOST": firestore.host}
+            env = {
+                "OPENAI_BASE_URL": model.url,
+                "FIRESTORE_EMULATOR_HOST": firestore.host,
+                "STORAGE_EMULATOR_HOST": model.storage_url,
+            }
             yield Rig(model, store, core, env)
             await store.close()
     finally:

@@ -271,8 +271,13 @@ class Pipeline:
         instructions = instructions_for(upload.name, self._settings)
         delivery.model = instructions.model
         claimed.draft = claimed.draft.with_image(image, instructions)
+        overwritten: asyncio.Task[bool] | None = None
 
         def on_text(text: Accumulator) -> None:
+            nonlocal overwritten
+            if overwritten is None and image.uri is not None:
+                # By now the model has read it; asked beside the stream, it costs no time.
+                overwritten = asyncio.create_task(self._images.is_overwritten(upload))
             delivery.gathered = text
             if delivery.first_text is None:
                 delivery.first_text = time.monotonic()
@@ -283,9 +288,15 @@ class Pipeline:
             delivery.may_have_begun = may_have_begun
 
         try:
-            return await describe(
+            description = await describe(
                 self._model, instructions, image, on_text=on_text, on_asked=on_asked
             )
+            if overwritten is not None and await overwritten:
+                raise ObjectGoneError(
+                    f"generation {upload.generation} was overwritten while it was described",
+                    finish_reason=description.finish_reason,
+                    usage=description.usage,
+                )
         except (ModelAccessError, ModelRejectedError) as exc:
             # A deleted object and a wrong configuration are answered alike.
             if image.uri is not None and await self._images.is_gone(upload):
@@ -293,6 +304,10 @@ class Pipeline:
                     f"generation {upload.generation} is not there any more; {exc}"
                 ) from exc
             raise
+        finally:
+            if overwritten is not None:
+                overwritten.cancel()
+        return description
 
     def _write_log(self, delivery: Delivery, answer: Answer) -> None:
         upload, usage, error = delivery.upload, delivery.usage, delivery.error

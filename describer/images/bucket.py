@@ -22,3 +22,10 @@ class Bucket(Protocol):
             UnreadableImageError: it is stored as packed, but cannot be unpacked.
             BucketError: the bucket did not answer, or refused.
         """
+
+    async def live_generation(self, upload: Upload) -> int | None:
+        """Give the generation that stands under the object's name now, or None if none does.
+
+        Raises:
+            BucketError: the bucket did not answer, or refused.
+        """

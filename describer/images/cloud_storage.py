@@ -108,6 +108,16 @@ class CloudStorage:
                 f"Cloud Storage gave no answer within {_READ_TIMEOUT_SECONDS:g} s"
             ) from exc
 
+    async def live_generation(self, upload: Upload) -> int | None:
+        """See `Bucket.live_generation`."""
+        try:
+            async with self._slots, asyncio.timeout(_READ_TIMEOUT_SECONDS):
+                return await in_thread(_live_generation, await self._connected(), upload)
+        except TimeoutError as exc:
+            raise BucketError(
+                f"Cloud Storage gave no answer within {_READ_TIMEOUT_SECONDS:g} s"
+            ) from exc
+
     async def _connected(self) -> storage.Client:
         async with self._connecting:
             if self._client is None:
@@ -160,6 +170,17 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
     if sink.cut:
         raise UnreadableImageError("the packed object ends before its end")
     return True
+
+
+def _live_generation(client: storage.Client, upload: Upload) -> int | None:
+    """See `Bucket.live_generation`; blocks."""
+    try:
+        blob = client.bucket(upload.bucket).get_blob(
+            upload.name, timeout=_CALL_TIMEOUT_SECONDS, retry=None
+        )
+        return None if blob is None else int(blob.generation)
+    except _library_errors() as exc:
+        raise _bucket_error("reading the object's generation failed", exc) from exc
 
 
 def _check_bucket(client: storage.Client, upload: Upload) -> None:

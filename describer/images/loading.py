@@ -115,6 +115,17 @@ class Images:
             return False
         return False
 
+    async def is_overwritten(self, upload: Upload) -> bool:
+        """Ask whether another generation stands there now; False when nobody can tell.
+
+        An address names no generation: after an overwrite, the model may have read the newer one.
+        """
+        try:
+            live = await self._bucket.live_generation(upload)
+        except DescriberError:
+            return False
+        return live not in {None, upload.generation}
+
     @property
     def _by_uri(self) -> bool:
         return not self._settings.always_inline

@@ -11,10 +11,15 @@ from describer.values import Upload
 
 
 class MemoryBucket:
-    """See `describer.images.bucket.Bucket`. Objects by name alone."""
+    """See `describer.images.bucket.Bucket`. Objects by name alone.
+
+    Attributes:
+        generations: what stands under a name now, by name.
+    """
 
     def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
         self._objects = objects or {}
+        self.generations: dict[str, int] = {}
 
     async def read(self, upload: Upload, into: Buffer) -> bool:
         """See `Bucket.read`."""
@@ -27,3 +32,8 @@ class MemoryBucket:
         except FullError:
             return False
         return True
+
+    async def live_generation(self, upload: Upload) -> int | None:
+        """See `Bucket.live_generation`."""
+        await asyncio.sleep(0)
+        return self.generations.get(upload.name)

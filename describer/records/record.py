@@ -4,6 +4,7 @@ One document per object, `{collection}/{id}` with `id = sha256_hex("gs://{bucket
 This is the one place that knows the field names, which are camelCase as in Firestore's web
 clients.
 
+    schemaVersion           integer     of this list
     uri, bucket, name       string      the object
     generation              integer     the bytes that this record speaks of
     contentType, size       string, integer bytes
@@ -34,6 +35,7 @@ from describer.records.store import REMOVE, Fields
 from describer.settings import LONGEST_LEASE_SECONDS
 from describer.values import Upload, Usage
 
+SCHEMA_VERSION = 1
 PROCESSING, COMPLETED, ERRORED = "PROCESSING", "COMPLETED", "ERRORED"
 
 # Everything that an earlier generation or attempt may have left.
@@ -122,6 +124,7 @@ class Draft:
         """Give the first write: all fields, so that nothing of an earlier one stays behind."""
         upload = self.upload
         return {
+            "schemaVersion": SCHEMA_VERSION,
             "uri": upload.uri,
             "bucket": upload.bucket,
             "name": upload.name,

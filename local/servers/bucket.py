@@ -86,6 +86,10 @@ class LocalFiles:
             raise BucketError(f"{file}: {exc.strerror}") from exc
         return True
 
+    async def live_generation(self, upload: Upload) -> int | None:
+        """See `Bucket.live_generation`: a file has but one."""
+        return upload.generation if upload.name in self._files else None
+
 
 def _post(url: str, body: bytes, content_type: str) -> dict[str, Any]:
     response = call(

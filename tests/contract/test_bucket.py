@@ -71,6 +71,23 @@ def test_a_missing_bucket_is_not_gone(bucket: storage.Bucket) -> None:
         read("no-such-bucket", "a.jpg", 1)
 
 
+def test_live_generation_is_what_stands_there(bucket: storage.Bucket) -> None:
+    """Another one after an overwrite, none after a delete."""
+    client = storage.Client(project="p")
+
+    def live(name: str) -> int | None:
+        upload = Upload(bucket.name, name, 1, "image/jpeg", None, "e")
+        return asyncio.run(CloudStorage(lambda: client).live_generation(upload))
+
+    try:
+        assert put(bucket, JPEG) == live("a.jpg")
+        assert put(bucket, JPEG[:99]) == live("a.jpg")
+        bucket.blob("a.jpg").delete()
+        assert live("a.jpg") is None
+    finally:
+        client.close()
+
+
 HANG = """
 import asyncio
 from google.auth.credentials import AnonymousCredentials

@@ -104,6 +104,7 @@ def test_an_upload_is_described_once() -> None:
     record = b.record
     status = record.pop("status")
     assert record == {
+        "schemaVersion": 1,
         "uri": "gs://b12/a.jpg",
         "bucket": "b12",
         "name": "a.jpg",
@@ -273,6 +274,55 @@ def test_an_image_that_cannot_be_read_for_now_costs_no_attempt() -> None:
         for _ in range(9):
             assert (await b.deliver(pipeline=pipeline)).status == 503
         assert (b.status["attempt"], b.status["refusals"]) == (1, 9)
+
+    bench(scenario)
+
+
+@pytest.mark.parametrize(
+    ("live", "outcome"), [(1, "described"), (2, "gone"), (None, "described")], ids=str
+)
+def test_an_address_is_asked_for_its_generation_again(live: int | None, outcome: str) -> None:
+    """The model reads whatever stands there; a deleted object was read before, or not at all."""
+
+    async def scenario(b: Bench) -> None:
+        bucket = MemoryBucket()
+        if live is not None:
+            bucket.generations["a.jpg"] = live
+        images = Images(Settings(), bucket)
+        pipeline = Pipeline(Settings(), b.store, b.model, images, now=virtual.now)
+        assert (await b.deliver(pipeline=pipeline)).outcome == outcome
+
+    b = bench(scenario, model=ScriptedModel([Script([Chunk("A cat", "stop", Usage(1, 2, 3))])]))
+    assert b.status["outcome"] == outcome
+    assert ("description" in b.record) is (outcome == "described")
+    assert b.record["usage"]["totalTokens"] == 3
+
+
+def test_a_bucket_that_does_not_answer_loses_no_text() -> None:
+    """The text is paid for; were there a newer generation, its own event would make the record."""
+
+    class Closed(MemoryBucket):
+        async def live_generation(self, upload: Upload) -> int | None:
+            raise BucketError("503")
+
+    async def scenario(b: Bench) -> None:
+        pipeline = Pipeline(
+            Settings(), b.store, b.model, Images(Settings(), Closed()), now=virtual.now
+        )
+        assert (await b.deliver(pipeline=pipeline)).outcome == "described"
+
+    bench(scenario)
+
+
+def test_bytes_of_a_generation_are_not_asked_for_again() -> None:
+    """What was read pinned cannot have been another."""
+
+    async def scenario(b: Bench) -> None:
+        bucket = MemoryBucket({"a.jpg": b"\xff\xd8\xff"})
+        bucket.generations["a.jpg"] = 2
+        settings = Settings(image_input="inline")
+        pipeline = Pipeline(settings, b.store, b.model, Images(settings, bucket), now=virtual.now)
+        assert (await b.deliver(pipeline=pipeline)).outcome == "described"
 
     bench(scenario)
 
