@@ -98,6 +98,12 @@ class ObjectGoneError(PermanentError):
     outcome = "gone"
 
 
+class OverLimitError(PermanentError):
+    """The day's limit on calls of the model is reached. Raise DAILY_LIMIT, or wait."""
+
+    outcome = "over_limit"
+
+
 class ModelRejectedError(PermanentError):
     """The model refused the request for good. Its own words are in the message."""
 

@@ -79,6 +79,8 @@ class Settings:
     language: str = "en"
     max_output_tokens: int = 1024
     profiles: tuple[Profile, ...] = ()
+    reuse: bool = False
+    daily_limit: int | None = None
     buckets: tuple[str, ...] = ()
     name_include: Globs = Globs()
     name_exclude: Globs = Globs()
@@ -325,6 +327,8 @@ VARIABLES: tuple[Variable, ...] = (
         "a JSON list of objects with pattern and any of " + ", ".join(_PROFILE_FIELDS),
         _profiles,
     ),
+    Variable("REUSE", "true or false", lambda text: _one_of("true", "false")(text) == "true"),
+    Variable("DAILY_LIMIT", "a whole number from 1 to 10^9", _whole(1, 10**9)),
     Variable("BUCKETS", "bucket names, separated by commas", _buckets),
     Variable("NAME_INCLUDE", "globs, separated by commas", _globs),
     Variable("NAME_EXCLUDE", "globs, separated by commas", _globs),

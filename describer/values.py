@@ -27,6 +27,8 @@ class Upload:
         size: bytes; None if the event did not say.
         event_time: when the object was finalized; None if the event did not say.
         content_encoding: `gzip` where the object is stored packed; "" if the event did not say.
+        md5_hash: MD5 of the stored bytes in base64; "" if the event did not say, as it does not for
+            what was composed of parts.
         trace: W3C trace id, 32 hex digits, where the delivery carries one.
     """
 
@@ -38,6 +40,7 @@ class Upload:
     event_id: str
     event_time: datetime | None = None
     content_encoding: str = ""
+    md5_hash: str = ""
     trace: str | None = None
 
     @property

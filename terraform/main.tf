@@ -47,6 +47,8 @@ module "describer" {
   language                 = var.language
   max_output_tokens        = var.max_output_tokens
   profiles                 = var.profiles
+  reuse                    = var.reuse
+  daily_limit              = var.daily_limit
   name_include             = var.name_include
   name_exclude             = var.name_exclude
   max_image_bytes          = var.max_image_bytes

@@ -318,6 +318,18 @@ variable "profiles" {
   default = null
 }
 
+variable "reuse" {
+  description = "Whether an image of the same bytes as a described one gets its text, at no cost, where prompt and model are the same."
+  type        = bool
+  default     = null
+}
+
+variable "daily_limit" {
+  description = "Calls of the model a day (UTC), over all instances; above it the outcome is over_limit. No limit by default."
+  type        = number
+  default     = null
+}
+
 variable "name_include" {
   description = "Globs on the object's name; if there are any, only names that match one are described."
   type        = list(string)

@@ -14,10 +14,10 @@ Source: https://firebase.google.com/docs/firestore/reference/rest/v1/Preconditio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from describer.errors import (
     GaveUpError,
@@ -113,15 +113,24 @@ class Claim:
 
     Attributes:
         draft: what the next write will say; replaced as the work goes on.
+        before: the record as it was when it was claimed; empty if there was none.
     """
 
-    def __init__(self, store: Store, draft: Draft, version: Version, now: Now) -> None:
+    def __init__(
+        self,
+        store: Store,
+        draft: Draft,
+        version: Version,
+        now: Now,
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
         self._store = store
         self._version = version
         self._now = now
         self._id = record_id(draft.upload.bucket, draft.upload.name)
         self._yielded: LeaseLostError | None = None
         self.draft = draft
+        self.before = before or {}
 
     async def partial(self, text: str) -> None:
         """Write the text so far and renew the lease."""
@@ -145,6 +154,10 @@ class Claim:
     async def complete(self, description: Description) -> None:
         """Write the finished text. The claim is spent."""
         await self._write(self.draft.completed(description, self._now()), LAST_CALL_SECONDS)
+
+    async def reuse(self, found: Mapping[str, Any]) -> None:
+        """Write the text of another record. The claim is spent."""
+        await self._write(self.draft.reused(found, self._now()), LAST_CALL_SECONDS)
 
     async def fail(self, error: PermanentError) -> None:
         """Write the outcome of a permanent error. The claim is spent."""
@@ -262,7 +275,7 @@ async def claim(
             continue
         if reason is not None:
             raise reason
-        return Claim(store, draft, version, now)
+        return Claim(store, draft, version, now, snapshot.fields if snapshot else None)
     raise StoreError(f"the record changed {_ROUNDS} times while it was claimed")
 
 

@@ -51,6 +51,7 @@ def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
         event_id=str(attributes.get("id", ""))[:1024].encode("utf-8", "replace").decode(),
         event_time=_time(attributes.get("time")) or _time(payload.get("timeCreated")),
         content_encoding=_word(payload.get("contentEncoding")),
+        md5_hash=_md5(payload.get("md5Hash")),
         trace=_trace(attributes.get("traceparent")),
     )
 
@@ -108,6 +109,12 @@ def _time(value: object) -> datetime | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _md5(value: object) -> str:
+    """Take the base64 of sixteen bytes; "" for anything else."""
+    found = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9+/]{22}==", value)
+    return found.group() if found else ""
 
 
 def _trace(value: object) -> str | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from describer.delivery.brake import Brake
 from describer.delivery.claim import Claim, NothingToDo, claim
 from describer.delivery.event import FINALIZED, read_upload, reason_to_skip
 from describer.delivery.logs import Log, Severity
@@ -29,6 +30,7 @@ from describer.errors import (
     ModelRejectedError,
     ModelTimeoutError,
     ObjectGoneError,
+    OverLimitError,
     PermanentError,
     ShuttingDownError,
     StoreError,
@@ -39,6 +41,7 @@ from describer.images.loading import Images
 from describer.model.description import Accumulator, Description, describe
 from describer.model.port import Model
 from describer.model.prompt import instructions_for
+from describer.records.record import may_be_reused
 from describer.records.store import Store
 from describer.settings import Settings
 from describer.values import Upload, Usage
@@ -47,6 +50,8 @@ from describer.values import Upload, Usage
 _RELEASE_SECONDS_AT_SHUTDOWN = 4.0
 # The rest is for a text that has ended but for its usage: it is paid for, so it is written.
 _USAGE_SECONDS_AT_SHUTDOWN = 3.0
+# Records of the same bytes and words; the first whole text of the same model is taken.
+_REUSE_LOOKS_AT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ class Delivery:
     may_have_begun: bool = False
     waited: float = 0.0
     model: str | None = None
+    reused_from: str | None = None
     first_text: float | None = None
     gathered: Accumulator | None = None
     usage: Usage | None = None
@@ -98,6 +104,7 @@ class Pipeline:
         self._model = model
         self._images = images
         self._now = now
+        self._brake = Brake(store, settings.daily_limit, now)
         self._log = Log(settings.log_level, settings.google_cloud_project)
         self._under_way: dict[asyncio.Task[Any], Delivery] = {}
         self._shutting_down = False
@@ -201,6 +208,11 @@ class Pipeline:
         return outcome
 
     async def _work_to_outcome(self, delivery: Delivery, claimed: Claim, upload: Upload) -> str:
+        found = await self._reusable(claimed, upload)
+        if found is not None:
+            delivery.reused_from = found["uri"]
+            await claimed.reuse(found)
+            return "described"
         try:
             description = await self._work(delivery, claimed, upload)
         except PermanentError as exc:
@@ -209,6 +221,18 @@ class Pipeline:
         delivery.usage = description.usage
         await claimed.complete(description)
         return description.outcome
+
+    async def _reusable(self, claimed: Claim, upload: Upload) -> Mapping[str, Any] | None:
+        """Look for a finished text of the same bytes: in what was claimed, then elsewhere."""
+        if not (self._settings.reuse and upload.md5_hash):
+            return None
+        asked = instructions_for(upload.name, self._settings)
+        if may_be_reused(claimed.before, upload, asked):
+            return claimed.before
+        found = await self._store.find(
+            {"md5Hash": upload.md5_hash, "promptHash": asked.digest}, limit=_REUSE_LOOKS_AT
+        )
+        return next((fields for fields in found if may_be_reused(fields, upload, asked)), None)
 
     async def _release(self, claimed: Claim, cause: Exception, *, refused: bool) -> None:
         """Free the lease as well as can be; if it cannot, the lease runs out by itself."""
@@ -287,6 +311,7 @@ class Pipeline:
         def on_asked(may_have_begun: bool) -> None:  # noqa: FBT001
             delivery.may_have_begun = may_have_begun
 
+        await self._brake.take()
         try:
             description = await describe(
                 self._model, instructions, image, on_text=on_text, on_asked=on_asked
@@ -307,6 +332,8 @@ class Pipeline:
         finally:
             if overwritten is not None:
                 overwritten.cancel()
+            if not delivery.may_have_begun:
+                self._brake.give_back()
         return description
 
     def _write_log(self, delivery: Delivery, answer: Answer) -> None:
@@ -323,6 +350,7 @@ class Pipeline:
             "attempt": delivery.attempt,
             "refusals": delivery.refusals or None,
             "model": delivery.model,
+            "reused_from": delivery.reused_from,
             "waited_for_room_seconds": round(delivery.waited, 3) or None,
             "first_text_seconds": None if first is None else round(first - delivery.started, 3),
             "total_seconds": round(ended - delivery.started, 3),
@@ -346,9 +374,11 @@ class Pipeline:
 
 
 def _severity(answer: Answer) -> Severity:
-    """ERROR where nobody will try again and somebody should look."""
+    """ERROR where nobody will try again and somebody should look; WARNING where it may go on."""
     if answer.outcome in {"gave_up", "rejected", "defect"}:
         return "ERROR"
+    if answer.outcome == OverLimitError.outcome:
+        return "WARNING"
     if answer.status == 200 or answer.outcome == LeaseHeldError.outcome:
         return "INFO"
     return "WARNING"

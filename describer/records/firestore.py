@@ -11,7 +11,7 @@ Source: https://firebase.google.com/docs/firestore/reference/rpc/google.firestor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,8 @@ _Commit: Any = types.CommitRequest.pb()
 _Committed: Any = types.CommitResponse.pb()
 _Get: Any = types.BatchGetDocumentsRequest.pb()
 _Got: Any = types.BatchGetDocumentsResponse.pb()
+_Query: Any = types.RunQueryRequest.pb()
+_Result: Any = types.RunQueryResponse.pb()
 _SERVICE = "/google.firestore.v1.Firestore"
 
 # What another try may mend. A write whose answer was lost meets its own precondition then;
@@ -109,16 +111,52 @@ class FirestoreStore:
         if not answer.HasField("found"):
             return None
         found = answer.found
-        fields = {name: _decode(value) for name, value in found.fields.items()}
         unchanged = answer.read_time.ToNanoseconds() - found.update_time.ToNanoseconds()
         read_at = answer.read_time.ToDatetime(tzinfo=UTC)
-        return Snapshot(fields, found.update_time, unchanged / 1e9, read_at)
+        return Snapshot(_fields(found), found.update_time, unchanged / 1e9, read_at)
 
     async def clock(self) -> datetime:
         """See `Store.clock`: each read tells it, also that of a document that does not exist."""
         answer = await self._get("clock")
         moment: datetime = answer.read_time.ToDatetime(tzinfo=UTC)
         return moment
+
+    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+        """See `Store.find`. Indexes of the single fields are enough for it.
+
+        Source: https://firebase.google.com/docs/firestore/query-data/index-overview
+        """
+        documents, _, collection = self._parent.rpartition("/")
+        request = _Query(parent=documents)
+        query = request.structured_query
+        query.from_.add(collection_id=collection)
+        query.limit.value = limit
+        query.where.composite_filter.op = query.where.composite_filter.AND
+        for name, value in equal.items():
+            field = query.where.composite_filter.filters.add().field_filter
+            field.field.field_path, field.op, field.value.string_value = name, field.EQUAL, value
+
+        async def all_of_them() -> Sequence[Mapping[str, Any]]:
+            found = [a async for a in self._call("RunQuery", request) if a.HasField("document")]
+            return [_fields(answer.document) for answer in found]
+
+        async with self._slots:
+            results: Sequence[Mapping[str, Any]] = await _in_time(CALL_SECONDS, all_of_them)
+            return results
+
+    async def add(self, counter: str, by: int) -> int:
+        """See `Store.add`. The counters stand in a collection of their own.
+
+        Source: https://firebase.google.com/docs/firestore/manage-data/add-data#increment_a_numeric_value
+        """
+        request = _Commit(database=self._database)
+        transform = request.writes.add().transform
+        transform.document = f"{self._parent}-calls/{counter}"
+        field = transform.field_transforms.add(field_path="calls")
+        field.increment.integer_value = by
+        async with self._slots:
+            answer = await _in_time(CALL_SECONDS, lambda: self._call("Commit", request))
+        return int(answer.write_results[0].transform_results[0].integer_value)
 
     async def _get(self, record_id: str) -> Any:
         request = _Get(database=self._database, documents=[f"{self._parent}/{record_id}"])
@@ -157,6 +195,9 @@ class FirestoreStore:
             self._methods = {
                 "Commit": channel.unary_unary(
                     f"{_SERVICE}/Commit", _Commit.SerializeToString, _Committed.FromString
+                ),
+                "RunQuery": channel.unary_stream(
+                    f"{_SERVICE}/RunQuery", _Query.SerializeToString, _Result.FromString
                 ),
                 "BatchGetDocuments": channel.unary_stream(
                     f"{_SERVICE}/BatchGetDocuments", _Get.SerializeToString, _Got.FromString
@@ -205,6 +246,10 @@ def translate(exc: Exception) -> StoreError:
     """Turn any error of the library into one of ours; the first in TRANSLATIONS that fits."""
     ours = next((ours for theirs, ours in TRANSLATIONS if isinstance(exc, theirs)), StoreError)
     return ours(f"Firestore: {type(exc).__name__}: {str(exc)[:300]}")
+
+
+def _fields(document: Any) -> dict[str, Any]:
+    return {name: _decode(value) for name, value in document.fields.items()}
 
 
 def _encode(target: Any, value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +35,7 @@ class MemoryStore:
         """
         self._clock = clock
         self._documents: dict[str, _Document] = {}
+        self._counters: dict[str, int] = {}
         self._versions = 0
         self.writes: list[tuple[str, Mapping[str, Any]]] = []
 
@@ -59,6 +60,22 @@ class MemoryStore:
         """See `Store.clock`."""
         await asyncio.sleep(0)
         return self._clock()
+
+    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+        """See `Store.find`."""
+        await asyncio.sleep(0)
+        fitting = [
+            fields
+            for fields in self.documents().values()
+            if all(fields.get(name) == value for name, value in equal.items())
+        ]
+        return fitting[:limit]
+
+    async def add(self, counter: str, by: int) -> int:
+        """See `Store.add`."""
+        await asyncio.sleep(0)
+        self._counters[counter] = self._counters.get(counter, 0) + by
+        return self._counters[counter]
 
     async def update(
         self,

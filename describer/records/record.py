@@ -8,10 +8,12 @@ clients.
     uri, bucket, name       string      the object
     generation              integer     the bytes that this record speaks of
     contentType, size       string, integer bytes
+    md5Hash                 string      of the stored bytes, if the event told
     description             string      COMPLETED only
     partialText             string      PROCESSING only
     source                  string      `model` or `person`; with `description`
     model, language, promptHash, finishReason    string      what made the text
+    reusedFrom              string      `gs://` address whose text this is
     usage                   map         promptTokens, completionTokens, totalTokens
     status                  map         state, outcome, message, attempt, refusals, eventId,
                                         startTime, firstTextTime, updateTime, completeTime
@@ -40,6 +42,8 @@ PROCESSING, COMPLETED, ERRORED = "PROCESSING", "COMPLETED", "ERRORED"
 
 # Everything that an earlier generation or attempt may have left.
 _LEFTOVERS = (
+    "md5Hash",
+    "reusedFrom",
     "description",
     "partialText",
     "source",
@@ -48,6 +52,17 @@ _LEFTOVERS = (
     "promptHash",
     "finishReason",
     "usage",
+)
+
+# What a text comes with when it is copied; not its usage, since nothing was paid.
+_MADE = (
+    "contentType",
+    "description",
+    "source",
+    "model",
+    "language",
+    "promptHash",
+    "finishReason",
 )
 
 
@@ -100,6 +115,21 @@ class Record:
         return self.state in {COMPLETED, ERRORED}
 
 
+def may_be_reused(fields: Mapping[str, Any], upload: Upload, asked: Instructions) -> bool:
+    """Tell whether a record holds a whole text of the same bytes, words and model."""
+    wanted = {
+        "md5Hash": upload.md5_hash,
+        "promptHash": asked.digest,
+        "model": asked.model,
+        "source": "model",
+    }
+    return (
+        _map(fields.get("status")).get("outcome") == "described"
+        and all(fields.get(name) == value for name, value in wanted.items())
+        and all(isinstance(fields.get(name), str) for name in ("uri", "description"))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What one claim writes into its record from the claim to the outcome. Immutable.
@@ -132,6 +162,7 @@ class Draft:
             "contentType": likely_image_type(upload) or upload.content_type,
             "size": upload.size or 0,
             **dict.fromkeys(_LEFTOVERS, REMOVE),
+            **({"md5Hash": upload.md5_hash} if upload.md5_hash else {}),
             **self._leased(self.started_at),
         }
 
@@ -182,6 +213,16 @@ class Draft:
             "partialText": REMOVE,
             "lease": REMOVE,
             "status": self._finished(COMPLETED, description.outcome, now),
+        }
+
+    def reused(self, found: Mapping[str, Any], now: datetime) -> Fields:
+        """Give the text of another record, which was made of the same bytes by the same words."""
+        return {
+            **{name: found[name] for name in _MADE if name in found},
+            "reusedFrom": found["uri"],
+            "partialText": REMOVE,
+            "lease": REMOVE,
+            "status": self._finished(COMPLETED, "described", now),
         }
 
     def errored(self, error: PermanentError, now: datetime) -> Fields:

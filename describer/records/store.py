@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -64,6 +64,22 @@ class Store(Protocol):
 
     async def clock(self) -> datetime:
         """Ask for the store's own time.
+
+        Raises:
+            StoreError: no clear answer within CALL_SECONDS.
+        """
+
+    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Give the fields of at most so many records whose top-level fields have these values.
+
+        Raises:
+            StoreError: no clear answer within CALL_SECONDS.
+        """
+
+    async def add(self, counter: str, by: int) -> int:
+        """Add to a counter beside the records, which begins at 0, and give its sum.
+
+        A call whose answer was lost may have added all the same, and may be made again.
 
         Raises:
             StoreError: no clear answer within CALL_SECONDS.

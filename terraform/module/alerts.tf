@@ -8,8 +8,8 @@ locals {
     "jsonPayload.message=\"delivery\"",
   ])
 
-  finished = ["described", "truncated", "empty", "blocked", "unsupported", "too_large", "unreadable", "gone", "rejected", "gave_up"]
-  # Failures that are the system's or the image's, not the model's refusal nor a deleted object.
+  finished = ["described", "truncated", "empty", "blocked", "unsupported", "too_large", "unreadable", "gone", "rejected", "over_limit", "gave_up"]
+  # Failures that are the system's or the image's, not the model's refusal, a deleted object or the brake.
   failed = ["empty", "unsupported", "too_large", "unreadable", "rejected", "gave_up"]
 
   distributions = {
@@ -90,6 +90,10 @@ locals {
     gave_up = {
       title = "An image was given up"
       help  = "Find the lines with `jsonPayload.outcome=\"gave_up\"` in the logs of ${var.name}; each names its object. When the cause is gone, upload the object again or run a backfill over its prefix."
+    }
+    over_limit = {
+      title = "The day's limit on calls of the model is reached"
+      help  = "Until midnight UTC no further image is described: the records say `over_limit`. Raise daily_limit if the uploads are wanted, and find who uploads if they are not. Such images are described when their record is deleted and they are uploaded again."
     }
     defect = {
       title = "The function failed in a way it has no answer for"

@@ -247,6 +247,24 @@ variable "profiles" {
   }
 }
 
+variable "reuse" {
+  description = "Whether an image of the same bytes as a described one gets its text, at no cost, where prompt and model are the same."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "daily_limit" {
+  description = "Calls of the model a day (UTC), over all instances; above it the outcome is over_limit. No limit by default."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.daily_limit == null ? true : var.daily_limit >= 1 && var.daily_limit <= 1000000000 && floor(var.daily_limit) == var.daily_limit
+    error_message = "daily_limit: expected a whole number from 1 to 1000000000, or null."
+  }
+}
+
 variable "name_include" {
   description = "Globs on the object's name; if there are any, only names that match one are described."
   type        = list(string)

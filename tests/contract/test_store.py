@@ -128,3 +128,32 @@ def test_a_race_has_one_winner(check: Callable[[Check], None], kind: str) -> Non
             assert len(lost) == 7
 
     check(what)
+
+
+def test_find_gives_what_equals(check: Callable[[Check], None]) -> None:
+    """All of the fields asked for, other documents not, and no more than asked for."""
+
+    async def what(store: Store) -> None:
+        for name in ("r1", "r2", "r3"):
+            await store.create(name, {"md5Hash": "m", "promptHash": "p", "name": name})
+        await store.create("r4", {"md5Hash": "m", "promptHash": "other"})
+        await store.create("r5", {"md5Hash": "m"})
+        found = await store.find({"md5Hash": "m", "promptHash": "p"}, limit=5)
+        assert sorted(fields["name"] for fields in found) == ["r1", "r2", "r3"]
+        assert len(await store.find({"md5Hash": "m", "promptHash": "p"}, limit=2)) == 2
+        assert list(await store.find({"md5Hash": "n"}, limit=5)) == []
+
+    check(what)
+
+
+def test_add_gives_the_sum(check: Callable[[Check], None]) -> None:
+    """From nothing on, at once as well, and beside the records."""
+
+    async def what(store: Store) -> None:
+        assert await store.add("2026-11-24", 3) == 3
+        sums = await asyncio.gather(*(store.add("2026-11-24", 1) for _ in range(20)))
+        assert sorted(sums) == list(range(4, 24))
+        assert await store.add("2026-11-25", 1) == 1
+        assert await store.read("2026-11-24") is None
+
+    check(what)

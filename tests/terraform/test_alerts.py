@@ -32,9 +32,9 @@ def test_every_recorded_outcome_is_counted_as_finished() -> None:
     assert _listed("finished") == {"described", "truncated", *_outcomes(errors.PermanentError)}
 
 
-def test_failures_are_what_is_neither_described_blocked_nor_gone() -> None:
-    """Refusals have an alert of their own, and a deleted object is nobody's failure."""
-    others = {"described", "truncated", "blocked", "gone"}
+def test_failures_are_what_is_nobodys_will() -> None:
+    """Refusals and the brake have alerts of their own; a deleted object is nobody's failure."""
+    others = {"described", "truncated", "blocked", "gone", "over_limit"}
     assert _listed("failed") == _listed("finished") - others
 
 
@@ -73,6 +73,7 @@ def test_what_is_asked_for_is_watched(workspace: Workspace) -> None:
     }
     assert titles == {
         "an image was given up",
+        "the day's limit on calls of the model is reached",
         "the function failed in a way it has no answer for",
         "an upload waits for its description",
         "an unfinished upload is delivered late",

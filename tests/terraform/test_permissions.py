@@ -119,6 +119,7 @@ def unusual(workspace: Workspace) -> Life:
         deployers=[DEPLOYER],
         labels=LABELS,
         alert_emails=["ada@example.com"],
+        reuse=True,
     )
 
 
@@ -192,21 +193,22 @@ def test_every_grant_to_an_agent_waits_for_it(module: Workspace) -> None:
     assert all("time_sleep.agents" in block for block in granting)
 
 
-def test_own_roles_hold_what_the_program_calls(usual: Life) -> None:
-    """One permission to call a model, three to read, create and update a record."""
-    roles = {
+def _own_roles(life: Life) -> dict[str, set[str]]:
+    return {
         resource["values"]["role_id"]: set(resource["values"]["permissions"])
-        for resource in usual.resources
+        for resource in life.resources
         if resource["type"] == "google_project_iam_custom_role"
     }
-    assert roles == {
+
+
+def test_own_roles_hold_what_the_program_calls(usual: Life, unusual: Life) -> None:
+    """One permission to call a model, three to read, create and update a record, one to reuse."""
+    records = {f"datastore.entities.{verb}" for verb in ("create", "get", "update")}
+    assert _own_roles(usual) == {
         "describer_predict": {"aiplatform.endpoints.predict"},
-        "describer_records": {
-            "datastore.entities.create",
-            "datastore.entities.get",
-            "datastore.entities.update",
-        },
+        "describer_records": records,
     }
+    assert _own_roles(unusual) == {"describer_records": records | {"datastore.entities.list"}}
 
 
 def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:

@@ -29,6 +29,8 @@ EVERYTHING = {
     "language": "de-CH",
     "max_output_tokens": "2048",
     "profiles": json.dumps(PROFILES),
+    "reuse": "true",
+    "daily_limit": "1000",
     "buckets": json.dumps({"more-uploads": {}}),
     "name_include": json.dumps(["*.png", "*.jpg"]),
     "name_exclude": json.dumps(["drafts/*"]),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,6 +99,14 @@ class Clocked:
     async def clock(self) -> datetime:
         """See `Store.clock`."""
         return await self._store.clock()
+
+    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+        """See `Store.find`."""
+        return await self._store.find(equal, limit=limit)
+
+    async def add(self, counter: str, by: int) -> int:
+        """See `Store.add`."""
+        return await self._store.add(counter, by)
 
     async def _write(self, write: Callable[[], Awaitable[Version]]) -> Version:
         version = await self._try(write)

@@ -13,7 +13,7 @@ import asyncio
 import contextvars
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -184,6 +184,12 @@ class Link:
 
     async def clock(self) -> datetime:
         return await self._world.store.clock()
+
+    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+        return await self._world.store.find(equal, limit=limit)
+
+    async def add(self, counter: str, by: int) -> int:
+        return await self._world.store.add(counter, by)
 
     async def _write(
         self, write: Callable[[], Awaitable[Version]], timeout_seconds: float

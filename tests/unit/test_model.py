@@ -342,7 +342,8 @@ def test_every_permanent_error_has_an_outcome_of_its_own() -> None:
     """The words of the record's contract."""
     outcomes = [cls.outcome for cls in PermanentError.__subclasses__()]
     assert sorted(outcomes) == [
-        "blocked", "empty", "gave_up", "gone", "rejected", "too_large", "unreadable", "unsupported",
+        "blocked", "empty", "gave_up", "gone", "over_limit", "rejected", "too_large", "unreadable",
+        "unsupported",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -111,6 +112,7 @@ def test_an_upload_is_described_once() -> None:
         "generation": 1,
         "contentType": "image/jpeg",
         "size": 1,
+        "md5Hash": record["md5Hash"],
         "description": TEXT,
         "source": "model",
         "model": "google/gemini-3.5-flash-lite",
@@ -325,6 +327,95 @@ def test_bytes_of_a_generation_are_not_asked_for_again() -> None:
         assert (await b.deliver(pipeline=pipeline)).outcome == "described"
 
     bench(scenario)
+
+
+def test_the_brake_ends_what_comes_after_the_days_limit() -> None:
+    """Recorded, acknowledged, unpaid; what the model refuses uses nothing up."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).status == 503
+        assert (await b.deliver()).outcome == "described"
+        assert await b.deliver(name="b.jpg") == Answer(200, "over_limit", ANY)
+        assert (await b.deliver(name="b.jpg")).outcome == "duplicate"
+
+    busy = Script(refusal=ModelAccessError("403", http_status=403))
+    model = ScriptedModel([busy, text_script(TEXT), text_script(TEXT)])
+    b = bench(scenario, model=model, environ={"DAILY_LIMIT": "1"})
+    record = b.store.documents()[record_id("b12", "b.jpg")]
+    assert (record["status"]["state"], record["status"]["outcome"]) == ("ERRORED", "over_limit")
+    assert "DAILY_LIMIT of 1" in record["status"]["message"]
+    assert len(b.model.begun) == 1
+
+
+SAME_BYTES: dict[str, Any] = {"overrides": {"md5Hash": "rL0Y20zC+Fzt72VPzMSk2A=="}}
+
+
+def test_the_same_bytes_get_the_same_words_unpaid() -> None:
+    """Under another name, and over the same one; the record says whose text it is."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver(**SAME_BYTES)).outcome == "described"
+        first = b.record
+        assert (await b.deliver(name="b.jpg", **SAME_BYTES)).outcome == "described"
+        b.store.delete(record_id("b12", "b.jpg"))
+        assert (await b.deliver(2, **SAME_BYTES)).outcome == "described"
+        made = ("description", "model", "language", "promptHash", "source", "md5Hash")
+        assert {name: b.record[name] for name in made} == {name: first[name] for name in made}
+        assert (b.record["generation"], b.record["reusedFrom"]) == (2, "gs://b12/a.jpg")
+        assert not {"usage", "lease"} & set(b.record)
+
+    script = Script([Chunk(TEXT, "stop", Usage(1, 2, 3))])
+    b = bench(scenario, model=ScriptedModel([script]), environ={"REUSE": "true"})
+    assert len(b.model.begun) == 1
+
+
+@pytest.mark.parametrize(
+    ("environ", "change", "second"),
+    [
+        ({"REUSE": "false"}, {}, SAME_BYTES),
+        ({"REUSE": "true"}, {}, {}),
+        ({"REUSE": "true"}, {}, {"overrides": {"md5Hash": None}}),
+        ({"REUSE": "true"}, {"PROMPT": "In verse."}, SAME_BYTES),
+        ({"REUSE": "true"}, {"MODEL": "google/gemini-3.8-flash"}, SAME_BYTES),
+    ],
+    ids=["off", "other bytes", "no digest", "other words", "other model"],
+)
+def test_what_differs_is_described(
+    environ: dict[str, str], change: dict[str, str], second: dict[str, Any]
+) -> None:
+    """A text is reused only where the model would have been asked the same."""
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver(**SAME_BYTES)
+        b.environ |= change
+        await b.deliver(name="b.jpg", pipeline=b.instance(), **second)
+
+    assert len(bench(scenario, environ=environ).model.begun) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "by_hand"),
+    [
+        (Script([Chunk("A cat", "length")]), {}),
+        (Script([Chunk("", "stop")]), {}),
+        (text_script(TEXT), {"source": "person", "description": "My cat."}),
+    ],
+    ids=["truncated", "empty", "by a person"],
+)
+def test_only_a_models_whole_text_is_reused(script: Script, by_hand: Fields) -> None:
+    """What was cut would stay cut, and a person wrote for one picture."""
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver(**SAME_BYTES)
+        found = await b.store.read(IDENTITY)
+        assert found is not None
+        await b.store.update(IDENTITY, by_hand, version=found.version)
+        await b.deliver(name="b.jpg", **SAME_BYTES)
+
+    assert (
+        len(bench(scenario, model=ScriptedModel([script]), environ={"REUSE": "true"}).model.begun)
+        == 2
+    )
 
 
 def test_a_defect_before_the_model_began_costs_no_attempt() -> None:

@@ -1072,6 +1072,20 @@ run "lease_within_a_silence" {
   expect_failures = [var.lease_seconds]
 }
 
+run "daily_limit_zero" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    daily_limit = 0
+  }
+
+  expect_failures = [var.daily_limit]
+}
+
 run "max_attempts_zero" {
   command = plan
 
