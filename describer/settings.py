@@ -76,7 +76,7 @@ class Settings:
     firestore_database: str = "(default)"
     firestore_collection: str = "descriptions"
     prompt: str | None = None
-    language: str = "en"
+    description_language: str = "en"
     max_output_tokens: int = 1024
     profiles: tuple[Profile, ...] = ()
     reuse: bool = False
@@ -320,7 +320,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("FIRESTORE_DATABASE", "(default) or a database id", _matching(_DATABASE)),
     Variable("FIRESTORE_COLLECTION", "a collection id without /", _matching(_COLLECTION)),
     Variable("PROMPT", "text", _text),
-    Variable("LANGUAGE", "a BCP-47 tag such as en, de-CH or zh-Hant", _matching(_LANGUAGE)),
+    Variable(
+        "DESCRIPTION_LANGUAGE",
+        "a BCP-47 tag such as en, de-CH or zh-Hant",
+        _matching(_LANGUAGE),
+    ),
     Variable("MAX_OUTPUT_TOKENS", "a whole number from 16 to 65536", _tokens),
     Variable(
         "PROFILES",

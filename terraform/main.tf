@@ -44,7 +44,7 @@ module "describer" {
   firestore_database       = var.firestore_database
   firestore_collection     = var.firestore_collection
   prompt                   = var.prompt
-  language                 = var.language
+  description_language     = var.description_language
   max_output_tokens        = var.max_output_tokens
   profiles                 = var.profiles
   reuse                    = var.reuse

@@ -294,10 +294,23 @@ variable "prompt" {
   default     = null
 }
 
-variable "language" {
+variable "description_language" {
   description = "Language of the descriptions, as a BCP-47 tag."
   type        = string
   default     = null
+}
+
+# Old name. Of a value for a variable that is not declared Terraform only warns where it stands in a
+# tfvars file, and says nothing at all of TF_VAR_language.
+variable "language" {
+  description = "Renamed to description_language."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.language == null
+    error_message = "language is called description_language now, as LANGUAGE is a variable of gettext's: rename it where it is set. In profiles it is still language."
+  }
 }
 
 variable "max_output_tokens" {

@@ -60,7 +60,7 @@ class Instructions:
 def instructions_for(name: str, settings: Settings) -> Instructions:
     """Choose the instructions for an object: the first profile that matches its name overrides."""
     profile = next((p for p in settings.profiles if p.pattern.match(name)), None)
-    language = (profile and profile.language) or settings.language
+    language = (profile and profile.language) or settings.description_language
     prompt = (profile and profile.prompt) or settings.prompt or DEFAULT_PROMPT
     model = (profile and profile.model) or settings.model
     if settings.on_vertex and model.startswith("gemini-"):

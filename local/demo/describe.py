@@ -2,8 +2,8 @@
 
 python -m local.demo.describe FILE_OR_FOLDER...
 
-The settings are the function's (PROMPT, LANGUAGE, MODEL, PROFILES, ...); nothing is stored. Ends
-with 0 if every image was described, 1 otherwise.
+The settings are the function's (PROMPT, DESCRIPTION_LANGUAGE, MODEL, PROFILES, ...); nothing is
+stored. Ends with 0 if every image was described, 1 otherwise.
 """
 
 import argparse

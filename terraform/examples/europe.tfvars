@@ -10,9 +10,9 @@ model_location       = "eu"
 bucket_location    = "eu"
 firestore_location = "eur3"
 
-language     = "de"
-readers      = "signed_in"
-alert_emails = ["ada@example.com"]
+description_language = "de"
+readers              = "signed_in"
+alert_emails         = ["ada@example.com"]
 
 # The shop's pictures are described in more detail, for readers who cannot see them.
 profiles = [

@@ -26,7 +26,7 @@ locals {
     FIRESTORE_DATABASE     = var.firestore_database
     FIRESTORE_COLLECTION   = var.firestore_collection
     PROMPT                 = var.prompt
-    LANGUAGE               = var.language
+    DESCRIPTION_LANGUAGE   = var.description_language
     MAX_OUTPUT_TOKENS      = tostring(var.max_output_tokens)
     PROFILES               = length(var.profiles) == 0 ? null : jsonencode(local.profiles)
     REUSE                  = var.reuse ? "true" : null

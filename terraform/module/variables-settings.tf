@@ -175,15 +175,15 @@ variable "prompt" {
   }
 }
 
-variable "language" {
+variable "description_language" {
   description = "Language of the descriptions, as a BCP-47 tag."
   type        = string
   default     = "en"
   nullable    = false
 
   validation {
-    condition     = length(regexall("^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", var.language)) > 0
-    error_message = "language is \"${var.language}\": expected a BCP-47 tag such as en, de-CH or zh-Hant."
+    condition     = length(regexall("^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", var.description_language)) > 0
+    error_message = "description_language is \"${var.description_language}\": expected a BCP-47 tag such as en, de-CH or zh-Hant."
   }
 }
 

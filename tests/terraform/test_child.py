@@ -177,6 +177,8 @@ def test_folder_passes_every_variable_on() -> None:
     own = _blocks(FOLDER / "variables.tf", "variable")
     # Only a root may import, so this is no variable of the module.
     assert "rules" in own.pop("adopt_rules")
+    # Only in files of values is an unknown name let pass; a caller of the module gets an error.
+    assert "description_language" in own.pop("language")
     modules: dict[str, str] = {}
     for path in MODULE.glob("variables*.tf"):
         modules |= _blocks(path, "variable")

@@ -26,7 +26,7 @@ EVERYTHING = {
     "firestore_database": "pictures",
     "firestore_collection": "texts",
     "prompt": "Name the plants.",
-    "language": "de-CH",
+    "description_language": "de-CH",
     "max_output_tokens": "2048",
     "profiles": json.dumps(PROFILES),
     "reuse": "true",
@@ -111,6 +111,26 @@ def test_defaults_are_the_same(workspace: Workspace) -> None:
     own = Settings(google_cloud_project=PROJECT, buckets=deployed.buckets)
     assert deployed == own
     assert deployed.buckets == (f"{PROJECT}-describer-images",)
+
+
+@pytest.mark.parametrize("given", ["file", "environment"])
+def test_the_old_name_of_the_language_says_the_new_one(workspace: Workspace, given: str) -> None:
+    """Of what is not declared Terraform only warns there, and would plan in English."""
+    environ = dict(workspace.environ)
+    file = workspace.folder / "old.auto.tfvars"
+    try:
+        if given == "file":
+            file.write_text('language = "de"\n')
+        else:
+            workspace.environ["TF_VAR_language"] = "de"
+        done = workspace.run(
+            "plan", "-input=false", "-no-color", f"-var=google_cloud_project={PROJECT}", check=False
+        )
+    finally:
+        file.unlink(missing_ok=True)
+        workspace.environ = environ
+    assert done.returncode == 1
+    assert "language is called description_language now" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,12 @@ def test_hosts_that_need_no_proxy_stay_so(named: dict[str, str], hosts: str) -> 
     ("arguments", "environ", "said"),
     [
         pytest.param(("no-such.jpg",), {}, "no-such.jpg: no such file", id="file"),
-        pytest.param((str(SAMPLES),), {"LANGUAGE": "?"}, "LANGUAGE='?'", id="setting"),
+        pytest.param(
+            (str(SAMPLES),),
+            {"DESCRIPTION_LANGUAGE": "?"},
+            "DESCRIPTION_LANGUAGE='?'",
+            id="setting",
+        ),
         pytest.param(
             (str(SAMPLES / "cat.webp"),),
             {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"},

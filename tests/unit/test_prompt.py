@@ -32,7 +32,7 @@ def test_the_first_matching_profile_overrides() -> None:
         '[{"pattern":"art/*","prompt":"As a curator.","model":"gemini-3.8-flash"},'
         '{"pattern":"*","language":"fr","max_output_tokens":99}]'
     )
-    settings = Settings.from_env({"PROFILES": profiles, "LANGUAGE": "de"})
+    settings = Settings.from_env({"PROFILES": profiles, "DESCRIPTION_LANGUAGE": "de"})
     art, other = instructions_for("art/1", settings), instructions_for("x", settings)
     assert (art.model, art.language, art.max_output_tokens) == (
         "google/gemini-3.8-flash",
@@ -47,5 +47,5 @@ def test_the_digest_changes_with_the_words_alone() -> None:
     """Equal words, equal digest; so texts that are out of date can be found."""
     plain = instructions_for("a", Settings())
     assert plain.digest == instructions_for("b", Settings(max_output_tokens=99)).digest
-    assert plain.digest != instructions_for("a", Settings(language="de")).digest
+    assert plain.digest != instructions_for("a", Settings(description_language="de")).digest
     assert plain.digest != instructions_for("a", Settings(prompt="x")).digest

@@ -15,7 +15,7 @@ GOOD = {
     "FIRESTORE_DATABASE": "texts",
     "FIRESTORE_COLLECTION": "alt",
     "PROMPT": "Say what it is.",
-    "LANGUAGE": "zh-Hant",
+    "DESCRIPTION_LANGUAGE": "zh-Hant",
     "MAX_OUTPUT_TOKENS": "2048",
     "PROFILES": '[{"pattern": "art/*", "language": "fr", "max_output_tokens": 64}]',
     "REUSE": "True",
@@ -41,7 +41,7 @@ BAD = {
     "IMAGE_INPUT": "both",
     "FIRESTORE_DATABASE": "X",
     "FIRESTORE_COLLECTION": "a/b",
-    "LANGUAGE": "english language",
+    "DESCRIPTION_LANGUAGE": "english language",
     "MAX_OUTPUT_TOKENS": "-1",
     "PROFILES": "{}",
     "REUSE": "yes",
@@ -72,6 +72,12 @@ def test_every_variable_is_read() -> None:
 def test_unset_and_blank_variables_give_the_defaults() -> None:
     """Terraform passes an empty text for what is not set."""
     assert Settings.from_env(dict.fromkeys(GOOD, " ")) == Settings()
+
+
+def test_the_language_of_the_machine_is_not_that_of_the_descriptions() -> None:
+    """LANGUAGE is gettext's, and set on machines and in images by others than our operators."""
+    for others in ("en_US:en", "de"):
+        assert Settings.from_env({"LANGUAGE": others}) == Settings()
 
 
 def test_all_faults_are_reported_together() -> None:

@@ -35,7 +35,7 @@ module "describer" {
   for_each = var.projects
 
   google_cloud_project = each.key
-  language             = each.value
+  description_language = each.value
 
   depends_on = [google_project_service.first]
 }

@@ -80,7 +80,7 @@ run "fresh" {
       IMAGE_INPUT            = "auto"
       FIRESTORE_DATABASE     = "(default)"
       FIRESTORE_COLLECTION   = "descriptions"
-      LANGUAGE               = "en"
+      DESCRIPTION_LANGUAGE   = "en"
       MAX_OUTPUT_TOKENS      = "1024"
       BUCKETS                = "test-project-describer-images"
       MAX_IMAGE_BYTES        = "104857600"
@@ -457,7 +457,7 @@ run "all_settings" {
 
   variables {
     prompt                 = "Name the plants."
-    language               = "de-CH"
+    description_language   = "de-CH"
     max_output_tokens      = 2048
     name_include           = ["*.png", "*.jpg"]
     name_exclude           = ["drafts/*"]

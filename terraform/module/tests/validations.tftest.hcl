@@ -833,7 +833,7 @@ run "prompt_too_long" {
   expect_failures = [var.prompt]
 }
 
-run "language_name" {
+run "description_language_name" {
   command = plan
 
   module {
@@ -841,10 +841,10 @@ run "language_name" {
   }
 
   variables {
-    language = "English (US)"
+    description_language = "English (US)"
   }
 
-  expect_failures = [var.language]
+  expect_failures = [var.description_language]
 }
 
 run "max_output_tokens_too_few" {
