@@ -146,6 +146,7 @@ def main() -> None:
             "FIRESTORE_EMULATOR_HOST": firestore.host,
             "STORAGE_EMULATOR_HOST": storage.url,
             "OPENAI_BASE_URL": model.base_url,
+            "MODEL": "stand-in",
             "GOOGLE_CLOUD_PROJECT": PROJECT,
         }
         for load in LOADS:

@@ -90,6 +90,7 @@ async def rigged() -> AsyncIterator[Rig]:
             store = Store(firestore.host)
             env = {
                 "OPENAI_BASE_URL": model.url,
+                "MODEL": "stand-in",
                 "FIRESTORE_EMULATOR_HOST": firestore.host,
                 "STORAGE_EMULATOR_HOST": model.storage_url,
             }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -117,7 +117,8 @@ class Settings:
                 reason = f"; {exc}" if isinstance(exc, _ReasonError) else ""
                 faults.append(f"{variable.name}={shown}: expected {variable.accepts}{reason}")
         settings = cls(**values)
-        faults += (text for names, text in _relations(settings) if broken.isdisjoint(names))
+        found = _relations(settings, given=values)
+        faults += (text for names, text in found if broken.isdisjoint(names))
         if faults:
             listed = "\n".join(f"  - {fault}" for fault in faults)
             raise SettingsError(f"{len(faults)} setting(s) are wrong:\n{listed}")
@@ -136,8 +137,12 @@ class Settings:
         return self.image_input == "inline"
 
 
-def _relations(settings: Settings) -> list[tuple[set[str], str]]:
-    """Rules between two settings: the variables concerned, and what is wrong."""
+def _relations(settings: Settings, *, given: Container[str]) -> list[tuple[set[str], str]]:
+    """Rules between two settings: the variables concerned, and what is wrong.
+
+    Args:
+        given: names of the fields that are set, be it to their defaults.
+    """
     found: list[tuple[set[str], str]] = []
 
     def rule(holds: bool, names: str, text: str) -> None:  # noqa: FBT001
@@ -168,6 +173,12 @@ def _relations(settings: Settings) -> list[tuple[set[str], str]]:
         "MAX_EVENT_AGE_SECONDS LEASE_SECONDS",
         f"an image whose worker died is free again after a lease of {lease:g} s, and would be "
         f"given up then; expected MAX_EVENT_AGE_SECONDS over {lease:g}",
+    )
+    rule(
+        settings.on_vertex or "model" in given,
+        "OPENAI_BASE_URL MODEL",
+        f"MODEL is not set, and its default is a model of Vertex AI; expected what the server at "
+        f"{settings.openai_base_url} calls its model",
     )
     if settings.on_vertex:
         models = [settings.model, *(p.model for p in settings.profiles if p.model)]

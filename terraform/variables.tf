@@ -237,7 +237,7 @@ variable "google_cloud_project" {
 }
 
 variable "model" {
-  description = "Model, as <publisher>/<id> on Vertex AI (Gemini also without publisher), or as the server at openai_base_url calls it."
+  description = "Model, as <publisher>/<id> on Vertex AI (Gemini also without publisher), or as the server at openai_base_url calls it. Null: google/gemini-3.5-flash-lite on Vertex AI."
   type        = string
   default     = null
 }

@@ -19,7 +19,7 @@ locals {
   # configuration can be read off the function. Optional ones that are not set stay out.
   environment = { for name, value in {
     GOOGLE_CLOUD_PROJECT   = var.google_cloud_project
-    MODEL                  = var.model
+    MODEL                  = var.model == null ? "google/gemini-3.5-flash-lite" : var.model
     MODEL_LOCATION         = var.model_location
     OPENAI_BASE_URL        = var.openai_base_url
     IMAGE_INPUT            = var.image_input

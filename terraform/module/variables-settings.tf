@@ -14,25 +14,29 @@ variable "google_cloud_project" {
 }
 
 variable "model" {
-  description = "Model, as <publisher>/<id> on Vertex AI (Gemini also without publisher), or as the server at openai_base_url calls it."
+  description = "Model, as <publisher>/<id> on Vertex AI (Gemini also without publisher), or as the server at openai_base_url calls it. Null: google/gemini-3.5-flash-lite on Vertex AI."
   type        = string
-  default     = "google/gemini-3.5-flash-lite"
-  nullable    = false
+  default     = null
 
   validation {
-    condition     = length(regexall("^\\S{1,200}$", var.model)) > 0
+    condition     = length(regexall("^\\S{1,200}$", var.model == null ? "unset" : var.model)) > 0
     error_message = "model: expected 1 to 200 characters without a space."
   }
 
   validation {
-    condition     = var.openai_base_url != null || length(regexall("^([a-z0-9-]+/|gemini-).+$", var.model)) > 0
-    error_message = "model is \"${var.model}\": on Vertex AI expected the publisher too, such as google/gemini-3.5-flash-lite; only Gemini models may go without."
+    condition     = var.openai_base_url == null || var.model != null
+    error_message = "model is not set, and its default is a model of Vertex AI: expected what the server at openai_base_url calls its model."
+  }
+
+  validation {
+    condition     = var.openai_base_url != null || length(regexall("^([a-z0-9-]+/|gemini-).+$", var.model == null ? "google/unset" : var.model)) > 0
+    error_message = "model is \"${var.model == null ? "unset" : var.model}\": on Vertex AI expected the publisher too, such as google/gemini-3.5-flash-lite; only Gemini models may go without."
   }
 
   # https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/model-versions
   validation {
-    condition     = var.openai_base_url != null || length(regexall("^(google/)?gemini-([12]\\.|pro|ultra)", var.model)) == 0
-    error_message = "model is \"${var.model}\", which is retired on Vertex AI and answers 404: expected a current one, such as google/gemini-3.5-flash-lite."
+    condition     = var.openai_base_url != null || length(regexall("^(google/)?gemini-([12]\\.|pro|ultra)", var.model == null ? "google/unset" : var.model)) == 0
+    error_message = "model is \"${var.model == null ? "unset" : var.model}\", which is retired on Vertex AI and answers 404: expected a current one, such as google/gemini-3.5-flash-lite."
   }
 }
 
@@ -51,7 +55,7 @@ variable "model_location" {
   validation {
     condition = (
       var.openai_base_url != null || !var.check_model_location || contains(["global", "us", "eu"], var.model_location)
-      || length(regexall("(^| )(google/)?gemini-", join(" ", concat([var.model], [for profile in var.profiles : (profile.model == null ? var.model : profile.model)])))) == 0
+      || length(regexall("(^| )(google/)?gemini-", join(" ", concat([var.model == null ? "gemini-unset" : var.model], [for profile in var.profiles : profile.model if profile.model != null])))) == 0
     )
     error_message = "model_location is \"${var.model_location}\": Gemini models are sold by the token at global, us and eu only, whatever the function's region. With provisioned throughput in that region set check_model_location = false."
   }

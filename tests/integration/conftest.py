@@ -107,6 +107,7 @@ def run(firestore_server: Server, gcs: Server, _standin: StandInServer) -> Itera
                     "FIRESTORE_EMULATOR_HOST": firestore_server.host,
                     "GOOGLE_CLOUD_PROJECT": PROJECT,
                     "OPENAI_BASE_URL": _standin.base_url,
+                    "MODEL": "stand-in",
                     "STORAGE_EMULATOR_HOST": gcs.url,
                     **settings,
                 }

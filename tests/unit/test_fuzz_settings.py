@@ -47,15 +47,17 @@ def environments(draw: st.DrawFn) -> dict[str, str]:
         "NAME_EXCLUDE": globs,
     }
     chosen = draw(st.sets(names, max_size=6))
+    if "OPENAI_BASE_URL" in chosen:
+        chosen.add("MODEL")
     return {n: draw(values.get(n, numbers) | any_text) for n in sorted(chosen)}
 
 
 @given(environments(), any_text)
-@example({"OPENAI_BASE_URL": "http://host:99999/v1"}, "")
-@example({"OPENAI_BASE_URL": "http://host:x/v1"}, "")
-@example({"OPENAI_BASE_URL": "http://a b/v1"}, "")
-@example({"OPENAI_BASE_URL": "http://h/v1", "OPENAI_API_KEY": "two\nlines"}, "")
-@example({"OPENAI_BASE_URL": "http://h/v1", "OPENAI_API_KEY": "schlüssel"}, "")
+@example({"OPENAI_BASE_URL": "http://host:99999/v1", "MODEL": "m"}, "")
+@example({"OPENAI_BASE_URL": "http://host:x/v1", "MODEL": "m"}, "")
+@example({"OPENAI_BASE_URL": "http://a b/v1", "MODEL": "m"}, "")
+@example({"OPENAI_BASE_URL": "http://h/v1", "MODEL": "m", "OPENAI_API_KEY": "two\nlines"}, "")
+@example({"OPENAI_BASE_URL": "http://h/v1", "MODEL": "m", "OPENAI_API_KEY": "schlüssel"}, "")
 @example({"PROFILES": '[{"pattern": "*", "prompt": "\\ud800"}]'}, "a")
 @example({"PROMPT": "\udcff"}, "a")
 @example({"NAME_INCLUDE": "[[a],[--a],[a&&b],[z-a],[!]"}, "a")
@@ -114,6 +116,8 @@ def test_a_name_matches_itself_with_its_specials_in_brackets(name: str) -> None:
 def test_a_key_that_fits_no_header_is_refused_and_not_shown(key: str) -> None:
     """The HTTP client's error for it would quote it, and that goes into log and record."""
     with pytest.raises(SettingsError) as caught:
-        Settings.from_env({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": key})
+        Settings.from_env(
+            {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "MODEL": "m", "OPENAI_API_KEY": key}
+        )
     assert "OPENAI_API_KEY" in str(caught.value)
     assert "sk-" not in str(caught.value)

@@ -96,7 +96,7 @@ def test_vertex_gets_the_uri_and_nobody_reads_the_bytes() -> None:
 
 def test_another_server_gets_the_uri_only_if_told_to() -> None:
     """IMAGE_INPUT=uri is for gateways that read the bucket."""
-    image = load(upload(), OPENAI_BASE_URL="http://localhost:1/v1", IMAGE_INPUT="uri")
+    image = load(upload(), OPENAI_BASE_URL="http://h/v1", MODEL="m", IMAGE_INPUT="uri")
     assert image.uri == "gs://b12/a.jpg"
 
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_sent_is_refused_before_it_costs(
 
 
 BIG = b"\xff\xd8\xff" + bytes(9_999_997)
-INLINE = {"OPENAI_BASE_URL": "http://localhost:1/v1"}
+INLINE = {"OPENAI_BASE_URL": "http://localhost:1/v1", "MODEL": "m"}
 
 
 async def hold(images: Images, size: int, seconds: float, entered: list[int]) -> float:

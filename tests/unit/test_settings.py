@@ -3,7 +3,7 @@
 import pytest
 
 from describer.errors import SettingsError
-from describer.settings import VARIABLES, Globs, Settings
+from describer.settings import DEFAULT_MODEL, VARIABLES, Globs, Settings
 
 GOOD = {
     "GOOGLE_CLOUD_PROJECT": "p-1",
@@ -106,6 +106,11 @@ def test_all_faults_are_reported_together() -> None:
         ({"PROFILES": '[{"pattern":"*","max_output_tokens":true}]'}, "wrong max_output_tokens"),
         ({"PROFILES": "[" * 100_000}, "not JSON"),
         ({"OPENAI_BASE_URL": "https://user:pw@host/v1"}, "OPENAI_API_KEY"),
+        ({"OPENAI_BASE_URL": "https://h/v1"}, "OPENAI_BASE_URL, MODEL: MODEL is not set"),
+        (
+            {"OPENAI_BASE_URL": "https://h/v1", "PROFILES": '[{"pattern":"*","model":"m"}]'},
+            "what the server at https://h/v1 calls its model",
+        ),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -122,6 +127,12 @@ def test_a_retired_model_is_somebody_elses_business_elsewhere() -> None:
     """Another server may serve it under that name."""
     environ = {"MODEL": "gemini-2.5-flash", "OPENAI_BASE_URL": "http://localhost:1/v1"}
     assert Settings.from_env(environ).model == "gemini-2.5-flash"
+
+
+def test_the_default_model_may_be_named_elsewhere() -> None:
+    """Gateways call Gemini so, too; what counts is that somebody said it."""
+    environ = {"MODEL": DEFAULT_MODEL, "OPENAI_BASE_URL": "http://localhost:1/v1"}
+    assert Settings.from_env(environ).model == DEFAULT_MODEL
 
 
 def test_the_key_shows_up_nowhere() -> None:

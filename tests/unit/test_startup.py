@@ -155,10 +155,10 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def test_certificates_are_checked_after_a_quick_start(server: tuple[str, Path]) -> None:
     """By the authorities of the machine, and by no others."""
     url, file = server
-    stranger = run(ASK, OPENAI_BASE_URL=url)
+    stranger = run(ASK, OPENAI_BASE_URL=url, MODEL="m")
     assert stranger.startswith("ModelUnreachableError")
     assert "CERTIFICATE_VERIFY_FAILED" in stranger
-    known = run(ASK, OPENAI_BASE_URL=url, SSL_CERT_FILE=str(file))
+    known = run(ASK, OPENAI_BASE_URL=url, MODEL="m", SSL_CERT_FILE=str(file))
     assert known.startswith("ModelBusyError: the model answered 501")
 
 

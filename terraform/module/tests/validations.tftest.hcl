@@ -603,6 +603,20 @@ run "model_with_a_space" {
   expect_failures = [var.model]
 }
 
+run "model_unset_elsewhere" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    openai_base_url = "https://example.com/v1"
+  }
+
+  expect_failures = [var.model]
+}
+
 run "model_without_publisher" {
   command = plan
 
@@ -639,6 +653,7 @@ run "model_location_unknown" {
   }
 
   variables {
+    model           = "some-model"
     openai_base_url = "https://example.com/v1"
     model_location  = "worldwide"
   }
@@ -683,6 +698,7 @@ run "openai_base_url_empty" {
   }
 
   variables {
+    model           = "some-model"
     openai_base_url = ""
   }
 
@@ -697,6 +713,7 @@ run "openai_api_key_as_path" {
   }
 
   variables {
+    model           = "some-model"
     openai_base_url = "https://example.com/v1"
     openai_api_key  = { secret = "projects/p/secrets/key" }
   }
@@ -712,6 +729,7 @@ run "openai_api_key_pasted" {
   }
 
   variables {
+    model           = "some-model"
     openai_base_url = "https://example.com/v1"
     openai_api_key  = { secret = "sk-not-a-real-key" }
   }
@@ -727,6 +745,7 @@ run "openai_api_key_version_unknown" {
   }
 
   variables {
+    model           = "some-model"
     openai_base_url = "https://example.com/v1"
     openai_api_key  = { secret = "key", version = "newest" }
   }
@@ -770,6 +789,7 @@ run "image_input_uri_off_vertex" {
   }
 
   variables {
+    model           = "some-model"
     openai_base_url = "https://example.com/v1"
     image_input     = "uri"
   }
