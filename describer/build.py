@@ -23,7 +23,7 @@ from describer.delivery.pipeline import Pipeline
 from describer.errors import TokenError
 from describer.images.cloud_storage import CloudStorage
 from describer.images.loading import Images
-from describer.model.chat import OpenAIModel, vertex_base_url
+from describer.model.chat import NO_KEY, OpenAIModel, vertex_base_url
 from describer.model.port import Model
 from describer.model.token import SCOPE, AccessToken
 from describer.model.transport import HttpClient
@@ -104,8 +104,7 @@ def build_model(settings: Settings) -> Model:
     if settings.openai_base_url is not None:
         client = openai.AsyncOpenAI(
             base_url=settings.openai_base_url,
-            # Servers of one's own often ask for no key, but the client insists on one.
-            api_key=settings.openai_api_key or "none",
+            api_key=settings.openai_api_key or NO_KEY,
             max_retries=0,
             http_client=http,
         )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from describer.errors import DescriberError, ModelAccessError, StreamBrokenError
 from describer.images.image import Image
 from describer.model.prompt import REQUEST, Instructions
 from describer.model.stream import Chunk, Decoder
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 
 _DRAIN_SECONDS = 0.5
+# Servers of one's own often ask for no key, but the client insists on one.
+NO_KEY = "none"
 
 
 def vertex_base_url(project: str, location: str) -> str:
@@ -86,7 +89,19 @@ class OpenAIModel:
                 self._token.refuse(sent.removeprefix("Bearer "))
                 return await self._post(body)
         except LIBRARY_ERRORS as exc:
-            raise translate(exc) from exc
+            raise self._with_remedy(translate(exc)) from exc
+
+    def _with_remedy(self, error: DescriberError) -> DescriberError:
+        """Say which credentials were refused: servers say only that there is something wrong."""
+        if not isinstance(error, ModelAccessError) or error.http_status not in {400, 401}:
+            return error
+        if self._token is not None:
+            which = "Vertex AI refused the application default credentials"
+        elif self._client.api_key == NO_KEY:
+            which = "OPENAI_API_KEY is not set"
+        else:
+            which = "OPENAI_API_KEY was refused"
+        return ModelAccessError(f"{which}: {error}", http_status=error.http_status)
 
     async def _post(self, body: Body) -> httpx2.Response:
         # The client's documented call for any endpoint. `chat.completions.create` would hold the
@@ -136,6 +151,12 @@ async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
             yield chunk
     except LIBRARY_ERRORS as exc:
         raise translate(exc) from exc
+    except StreamBrokenError as exc:
+        kind = response.headers.get("content-type", "no Content-Type")
+        if kind.startswith("text/event-stream"):
+            raise
+        # A login page, a gateway's own words, an answer of another API.
+        raise StreamBrokenError(f"the model answered {kind[:80]}: {exc}") from exc
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:

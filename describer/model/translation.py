@@ -100,6 +100,9 @@ def error_for_response(response: httpx2.Response) -> DescriberError:
 # A fresh project answers 400 until the service agent that reads the bucket exists.
 # Source: https://github.com/GoogleCloudPlatform/generative-ai/issues/1308
 _PROVISIONING = "service agents are being provisioned"
+# Gemini's own endpoint answers so, with 400, where others answer 401.
+# Source: https://github.com/continuedev/continue/issues/9330
+_BAD_KEY = "api key not valid"
 _BLOCKED_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
 
 
@@ -118,6 +121,8 @@ def error_for(
     if status in {408, 409, 425, 429, 499} or status >= 500:
         return ModelBusyError(text, http_status=status, retry_after_seconds=retry_after_seconds)
     if status in {401, 402, 403, 404, 405, 407, 410} or status < 400:
+        return ModelAccessError(text, http_status=status)
+    if _BAD_KEY in message.lower():
         return ModelAccessError(text, http_status=status)
     if _PROVISIONING in message.lower():
         return ModelBusyError(text, http_status=status, retry_after_seconds=60.0)

@@ -33,7 +33,7 @@ from describer.errors import (
 )
 from describer.images.image import Image
 from describer.model import translation
-from describer.model.chat import OpenAIModel, vertex_base_url
+from describer.model.chat import NO_KEY, OpenAIModel, vertex_base_url
 from describer.model.prompt import instructions_for
 from describer.model.stream import Chunk
 from describer.model.token import AccessToken
@@ -51,6 +51,7 @@ def ask(
     *,
     token: AccessToken | None = None,
     base_url: str = "https://host.example/v1",
+    key: str = "key",
     settings: Settings | None = None,
 ) -> list[Chunk]:
     """Stream one answer through the real client."""
@@ -58,7 +59,7 @@ def ask(
     async def work() -> list[Chunk]:
         http = HttpClient(transport=httpx2.MockTransport(handler))
         client = openai.AsyncOpenAI(
-            base_url=base_url, api_key=token or "key", max_retries=0, http_client=http
+            base_url=base_url, api_key=token or key, max_retries=0, http_client=http
         )
         instructions = instructions_for("a.jpg", settings or Settings())
         image = Image("image/jpeg", 1, uri="gs://b/a.jpg")
@@ -148,6 +149,44 @@ def test_the_servers_words_and_retry_after_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (NO_KEY, "^OPENAI_API_KEY is not set: the model answered 401: Unauthorized"),
+        ("sk-1", "^OPENAI_API_KEY was refused: the model answered 401: Unauthorized"),
+    ],
+)
+def test_a_401_names_the_key(key: str, words: str) -> None:
+    """Servers say that something is wrong; which setting it is, is known here only."""
+    with pytest.raises(ModelAccessError, match=words) as caught:
+        ask(answering(401), key=key)
+    assert caught.value.http_status == 401
+
+
+def test_a_key_that_gemini_refuses_with_400_is_a_matter_of_configuration() -> None:
+    """It can be mended, so no image is rejected for good."""
+    body = b'[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key."}}]'
+    with pytest.raises(ModelAccessError, match=r"^OPENAI_API_KEY was refused: .* 400: API key not"):
+        ask(answering(400, body))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "words"),
+    [
+        (b"<!DOCTYPE html><title>Log in", "text/html; charset=utf-8", "answered text/html; char"),
+        (b'{"detail":"Not logged in"}', "application/json", "answered application/json: no event"),
+        (b"Who are you?", "", "no Content-Type: no event stream but b'Who are"),
+    ],
+)
+def test_what_is_no_stream_is_called_by_its_type(
+    body: bytes, content_type: str, words: str
+) -> None:
+    """A login page of a gateway, say, which comes with 200."""
+    headers = {"Content-Type": content_type} if content_type else {}
+    with pytest.raises(StreamBrokenError, match=words):
+        ask(answering(200, body, **headers))
+
+
+@pytest.mark.parametrize(
     ("error", "expected"),
     [
         (httpx2.ConnectError("refused"), ModelUnreachableError),
@@ -222,7 +261,7 @@ def test_one_401_renews_the_token_once() -> None:
     credentials = FakeCredentials()
     assert ask(handler, token=AccessToken(credentials)) == [Chunk("A cat", "stop")]
     assert seen == ["Bearer token-1", "Bearer token-2"]
-    with pytest.raises(ModelAccessError):
+    with pytest.raises(ModelAccessError, match=r"^Vertex AI refused the applic"):
         ask(answering(401), token=AccessToken(FakeCredentials()))
 
 
