@@ -19,9 +19,10 @@ help:  ## Show this list
 demo: $(READY)  ## Describe sample images on this machine, live; KEEP=1 stays up
 	@KEEP=$(KEEP) $(BIN)/python -m local.demo $(ARGS)
 
+describe: export NAMED := $(value FILE)
+describe: export FOLDER := $(value PWD)
 describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg folder"
-	@test -n "$(FILE)" || { echo 'Which image? make describe FILE=photo.jpg'; exit 2; }
-	@$(BIN)/python -m local.demo.describe $(FILE)
+	@$(BIN)/python -m local.demo.describe --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
 
 test: $(READY) lint  ## Run every test, with the real parts there are; ARGS=-k... for less
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)

@@ -33,6 +33,7 @@ from describer.model.description import Accumulator, Description, describe
 from describer.model.port import Model
 from describer.model.prompt import Instructions, instructions_for
 from describer.settings import Settings
+from local.demo.names import paths_named_in
 from local.demo.site import event_for
 from local.servers.bucket import LocalFiles, images_in
 from local.servers.choice import ModelChoice, choose_model
@@ -46,11 +47,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m local.demo.describe", description="Describe local images; store nothing."
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE_OR_FOLDER")
+    parser.add_argument("--named", default="", help="files in one text, as in FILE=... for make")
+    parser.add_argument("--folder", type=Path, default=Path(), help="where those names are")
     options = parser.parse_args()
+    if not options.files and not options.named.strip():
+        parser.error("which image? make describe FILE=photo.jpg")
     console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
     try:
-        files = images_in(options.files)
+        named = paths_named_in(options.named, options.folder) if options.named.strip() else []
+        files = images_in([*options.files, *named])
         model = choose_model()
         errors.print(Text.assemble(("Model", "bold"), f": {model.line}."), soft_wrap=True)
         with _settings(model) as settings:

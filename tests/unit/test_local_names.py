@@ -1,0 +1,88 @@
+"""What FILE=... names, from the text to the program that `make` starts."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.demo.names import paths_named_in
+from local.servers.function import ROOT
+
+PLAIN, SPACED, QUOTED, PRICED, STARRED = (
+    "a.jpg",
+    "my photo.jpg",
+    "it's.jpg",
+    "$HOME $$x.jpg",
+    "[1].jpg",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of files with awkward names."""
+    for name in (PLAIN, "b.jpg", SPACED, QUOTED, PRICED, STARRED):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param(PLAIN, [PLAIN], id="plain"),
+        pytest.param(SPACED, [SPACED], id="spaces"),
+        pytest.param(QUOTED, [QUOTED], id="quote"),
+        pytest.param(PRICED, [PRICED], id="dollar"),
+        pytest.param(STARRED, [STARRED], id="no-pattern"),
+        pytest.param(f"b.jpg  {PLAIN}", ["b.jpg", PLAIN], id="two"),
+        pytest.param(f"'{SPACED}' b.jpg", [SPACED, "b.jpg"], id="quoted"),
+        pytest.param(r"my\ photo.jpg b.jpg", [SPACED, "b.jpg"], id="escaped"),
+        pytest.param("[a-b].jpg nope*", [PLAIN, "b.jpg", "nope*"], id="patterns"),
+    ],
+)
+def test_a_text_names_paths(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, names: list[str]
+) -> None:
+    """The whole text first, else its words; relative to the person's folder, or to ours."""
+    assert paths_named_in(text, folder) == [folder / name for name in names]
+    monkeypatch.chdir(folder)
+    assert paths_named_in(text) == [Path(name) for name in names]
+
+
+def test_what_is_not_in_the_persons_folder_is_looked_for_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As is the home folder's sign, which not every shell reads inside FILE=~/..."""
+    (folder / "other").mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder))
+    assert paths_named_in(PLAIN, folder / "other") == [Path(PLAIN)]
+    assert paths_named_in(f"~/{SPACED}") == [folder / SPACED]
+
+
+def test_an_open_quote_is_told(folder: Path) -> None:
+    """Rather than a traceback of the parser's."""
+    with pytest.raises(FileNotFoundError, match=r"it's no\.jpg: no such file.*quotation"):
+        paths_named_in("it's no.jpg", folder)
+
+
+@pytest.mark.parametrize("name", [SPACED, QUOTED, PRICED, '"q" `id`.jpg'])
+def test_make_hands_names_on_as_they_are(tmp_path: Path, name: str) -> None:
+    """Neither make nor its shell reads anything into them, also from another folder."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    (tmp_path / name).write_bytes(b"no picture")
+    make = ["make", "--no-print-directory", "-C", str(ROOT), f"VENV={sys.prefix}"]
+    done = subprocess.run(
+        [*make, "-o", f"{sys.prefix}/.ready", "describe", f"FILE={name}"],
+        cwd=tmp_path,
+        env={**os.environ, "PWD": str(tmp_path), "GOOGLE_CLOUD_PROJECT": "", "OPENAI_BASE_URL": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "unreadable" in done.stderr, done.stderr
+    assert name in done.stdout
