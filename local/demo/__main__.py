@@ -31,6 +31,7 @@ from local.servers.bucket import SAMPLES, images_in
 from local.servers.choice import ModelChoice, choose_model
 from local.servers.emulators import missing_parts
 from local.servers.processes import StartError, keep_logs
+from local.standin.samples import NOTE
 
 WAIT_SECONDS = {"stand-in": 60.0, "server": 240.0, "vertex": 240.0}
 _FRAMES_PER_SECOND = 12
@@ -67,7 +68,8 @@ class Screen:
 
     def show(self, views: Mapping[str, View]) -> None:
         """Show the records as they are now."""
-        if self._recording is not None:
+        # The film begins with the first words.
+        if self._recording is not None and any(view.text for view in views.values()):
             self._recording.add(self._film(views))
         if self._live is not None:
             rows = rows_for(self._console, len(self.pictures))
@@ -86,7 +88,7 @@ class Screen:
             self._console.print(blocks(self.pictures, views, rows=rows, whole=True))
         self._console.print(summary(self.pictures, views))
         if self._recording is not None:
-            self._recording.add(Group(self._film(views), summary(self.pictures, views)))
+            self._recording.add(self._film(views))
 
     def _film(self, views: Mapping[str, View]) -> Group:
         assert self._recording is not None
@@ -126,12 +128,14 @@ def _run(
     options: argparse.Namespace,
     recording: Recording | None,
 ) -> bool:
-    model = choose_model()
+    model = choose_model().replaying({file.name: file for file in files})
     said = [Text.assemble(("Model", "bold"), f": {model.line}.")]
+    if model.profiles:
+        said.append(Text(NOTE))
     console.print(*said)
     missing = missing_parts()
     with _site(console, model, missing) as site:
-        head = [Text("$ make demo", "bold"), *said]
+        head = [Text("$ make demo", "bold"), said[-1]]
         screen = Screen(console, recording, head)
         views = _describe_all(site, files, screen, WAIT_SECONDS[model.kind])
         screen.finish(views)

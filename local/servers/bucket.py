@@ -12,9 +12,10 @@ from describer.errors import BucketError, ObjectGoneError
 from describer.images.room import Buffer, FullError
 from describer.values import Upload
 from local.http import call
+from local.standin import samples
 
 BUCKET = "uploads"
-SAMPLES = Path(__file__).resolve().parents[1] / "demo" / "samples"
+SAMPLES = samples.SAMPLES
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
 
 

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from describer.settings import DEFAULT_MODEL, Settings
 from local.servers.emulators import PROJECT
+from local.standin.samples import profiles_for
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,17 @@ class ModelChoice:
         kind: `server` (OPENAI_BASE_URL), `vertex` or `stand-in`.
         project: value for GOOGLE_CLOUD_PROJECT.
         line: says which it is and why, in one line.
+        profiles: for the stand-in: which images are samples, whose texts it replays.
     """
 
     kind: Literal["server", "vertex", "stand-in"]
     project: str
     line: str
+    profiles: str = ""
+
+    def replaying(self, files: Mapping[str, Path]) -> "ModelChoice":
+        """Have the stand-in replay the texts of the samples among these files, by object name."""
+        return replace(self, profiles=profiles_for(files)) if self.kind == "stand-in" else self
 
     def env(self, standin_url: str = "") -> dict[str, str]:
         """Give the settings that lead the function to this model.
@@ -40,7 +47,7 @@ class ModelChoice:
             "OPENAI_BASE_URL": standin_url,
             "OPENAI_API_KEY": "",
             "MODEL": "stand-in",
-            "PROFILES": "",
+            "PROFILES": self.profiles,
             "IMAGE_INPUT": "inline",
         }
 

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from local.http import call
 from local.standin import faults
 from local.standin.faults import Step
 from local.standin.pixels import UnreadableImageError, text_for
+from local.standin.samples import BY_HAND, digest, texts_by_digest
 
 # Texts by digest: a picture sent again is not measured again.
 _known: dict[str, str] = {}
@@ -69,17 +69,22 @@ def parse(body: bytes) -> Asked:
 
 
 async def description(asked: Asked) -> str:
-    """Describe the request's picture by what can be measured in it.
+    """Describe the request's picture by what can be measured in it, or by the sample's own text.
 
     Raises:
-        RefusedError: it cannot be fetched or decoded.
+        RefusedError: it cannot be fetched or decoded, or is no sample where one is meant.
     """
     if asked.image is None:
         return "Stand-in answer: no picture was sent, so there is nothing to measure."
     image, name = asked.inline, asked.image
     if name.startswith("gs://"):
         image = await asyncio.to_thread(_fetch, name)
-        name = _digest(image)
+        name = digest(image)
+    if asked.model == BY_HAND:
+        if name in texts_by_digest():
+            return texts_by_digest()[name]
+        message = f"{BY_HAND} knows the shipped samples only; give another image another name."
+        raise RefusedError(faults.status(400, message=message))
     if name not in _known:
         try:
             _known[name] = await asyncio.to_thread(text_for, image)
@@ -113,11 +118,7 @@ def _image(image_url: Any) -> tuple[str, bytes]:
         image = base64.b64decode(body, validate=True)
     except binascii.Error as error:
         raise ValueError(f"image that is not base64, {error}") from error
-    return _digest(image), image
-
-
-def _digest(image: bytes) -> str:
-    return f"sha256:{hashlib.sha256(image).hexdigest()}"
+    return digest(image), image
 
 
 def _fetch(uri: str) -> bytes:

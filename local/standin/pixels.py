@@ -4,8 +4,7 @@ import io
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-OPENING = "Stand-in description, measured from the pixels, not seen:"
-CLOSING = "This stand-in writes English only."
+OPENING = "A stand-in, which does not see, measured this:"
 
 # Colour shares settle well below this edge, and a busy server measures many pictures.
 _SAMPLE_EDGE = 48
@@ -43,12 +42,12 @@ def text_for(image: bytes) -> str:
     """
     if image[4:8] == b"ftyp" and image[8:12] in _HEIF_BRANDS:
         return (
-            f"{OPENING} a HEIF file of {len(image):,} bytes, told by its first bytes. "
-            f"Its pixels stay closed, since no decoder for this format is at hand. {CLOSING}"
+            f"{OPENING} a HEIF file of {len(image):,} bytes, told by its first bytes, "
+            "for which no decoder is at hand."
         )
     try:
         with Image.open(io.BytesIO(image)) as opened:
-            return f"{OPENING} {_frame(opened)}, {len(image):,} bytes. {_area(opened)} {CLOSING}"
+            return f"{OPENING} {_frame(opened)}. {_area(opened)}"
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise UnreadableImageError(f"Not a picture that can be decoded: {error}") from error
 
@@ -78,5 +77,5 @@ def _area(opened: Image.Image) -> str:
     opaque = sample.getchannel("A").point(lambda alpha: 255 * (alpha > 127)).convert("1")
     counts = zip(nearest.histogram(opaque), _COLOURS, strict=False)
     shares = sorted(((count / _SAMPLE_EDGE**2, name) for count, name in counts), reverse=True)
-    named = [f"{name} with {share:.0%}" for share, name in shares[:4] if share >= 0.02]
-    return f"By share of the area its main colours are {', '.join(named) or 'none at all'}."
+    named = [name for share, name in shares[:3] if share >= 0.02]
+    return f"By area its main colours are {', '.join(named) or 'none at all'}."

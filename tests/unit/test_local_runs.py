@@ -1,19 +1,27 @@
 """What one runs by hand, run: the pipeline over memory, and the description of local files."""
 
+import contextlib
+import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from local.demo.records import view_of
 from local.demo.site import memory_site
 from local.servers.bucket import SAMPLES, upload
 from local.servers.choice import choose_model
 from local.servers.function import ROOT
-from local.standin.pixels import CLOSING, OPENING
+from local.servers.model import standin_server
+from local.standin import faults
+from local.standin.pixels import OPENING
+from local.standin.samples import BY_HAND, NOTE
 
 ENVIRON = {key: value for key, value in os.environ.items() if key != "OPENAI_BASE_URL"}
 
@@ -30,28 +38,132 @@ def run(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_the_pipeline_runs_over_memory() -> None:
-    """Without any emulator an uploaded file gets its record, by the function's own pipeline."""
-    with memory_site(choose_model({}), pace=0, first=0) as site:
-        site.upload(SAMPLES / "cat.webp")
+def test_the_pipeline_runs_over_memory(tmp_path: Path) -> None:
+    """Without any emulator uploaded files get their records, by the function's own pipeline.
+
+    A sample's says that its text was written by hand, and only a sample's.
+    """
+    sample, own = SAMPLES / "cat.webp", tmp_path / "own.png"
+    Image.new("RGB", (30, 20), "red").save(own)
+    model = choose_model({}).replaying({path.name: path for path in (sample, own)})
+    with memory_site(model, pace=0, first=0) as site:
+        site.upload(sample)
+        site.upload(own)
         deadline = time.monotonic() + 20
-        while not (view := view_of(site.records().get("cat.webp"))).finished:
+        names = (sample.name, own.name)
+        while not all(view_of(site.records().get(name)).finished for name in names):
             assert time.monotonic() < deadline
             site.pause(0.05)
-    assert (view.state, view.outcome, view.attempt) == ("COMPLETED", "described", 1)
-    assert view.text.startswith(OPENING)
+        records = [site.records()[name] for name in names]
+    views = [view_of(record) for record in records]
+    assert [record["model"] for record in records] == [BY_HAND, "stand-in"]
+    assert [view.outcome for view in views] == ["described", "described"]
+    assert views[0].text == sample.with_suffix(".txt").read_text(encoding="utf-8").strip()
+    assert views[1].text.startswith(OPENING)
 
 
-def test_describes_local_files(tmp_path: Path) -> None:
-    """The text goes to standard output; a file that fails is named, and the rest is described."""
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
-    done = run("local.demo.describe", str(broken), str(SAMPLES / "cat.webp"))
+def text_of(sample: str) -> str:
+    return (SAMPLES / sample).with_suffix(".txt").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A file that is named like an image."""
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"no picture")
+    return path
+
+
+def test_describes_one_local_file() -> None:
+    """Its text alone is on standard output, to go into a file; and it is said whose text it is."""
+    done = run("local.demo.describe", str(SAMPLES / "cat.webp"))
+    assert (done.returncode, done.stdout) == (0, text_of("cat.webp"))
+    assert NOTE in done.stderr
+    assert "described, " in done.stderr
+
+
+def test_describes_several_local_files(tmp_path: Path, broken: Path) -> None:
+    """In the order given, each text whole; a file that fails is named, and the rest is described.
+
+    All at once: five streams of some 0.8 s take less than one after the other.
+    """
+    own = tmp_path / "own.png"
+    Image.new("RGB", (30, 20), "red").save(own)
+    began = time.monotonic()
+    done = run("local.demo.describe", "--jobs", "7", str(own), str(broken), str(SAMPLES))
+    spent = sum(map(float, re.findall(r" in (\d+\.\d) s, ", done.stderr)))
     assert done.returncode == 1
-    assert OPENING in done.stdout
-    assert CLOSING in done.stdout
-    assert "1 of 2 described." in done.stdout
-    assert "unreadable" in done.stderr
+    texts = [OPENING, *map(text_of, ("astronaut.jpg", "cat.webp", "coffee.jpg"))]
+    places = [done.stdout.index(text) for text in texts]
+    assert places == sorted(places)
+    assert f"{broken}: unreadable: " in done.stderr
+    assert "6 of 7 described." in done.stderr
+    assert time.monotonic() - began < spent
+
+
+def test_gives_json(broken: Path) -> None:
+    """One object a line and nothing else, with the record's names."""
+    sample = str(SAMPLES / "cat.webp")
+    done = run("local.demo.describe", "--json", str(broken), sample)
+    assert done.returncode == 1
+    failed, described = map(json.loads, done.stdout.splitlines())
+    assert failed.keys() == {"file", "outcome", "message", "model", "language", "seconds"}
+    assert (failed["file"], failed["outcome"]) == (str(broken), "unreadable")
+    assert described["usage"].keys() == {"promptTokens", "completionTokens", "totalTokens"}
+    wanted = {"file": sample, "outcome": "described", "model": BY_HAND, "language": "en"}
+    assert described == described | wanted | {"description": text_of("cat.webp").strip()}
+
+
+def test_a_terminal_is_told_that_it_takes_time() -> None:
+    """After two seconds, in a line that is gone when the text comes; not where none can go."""
+    sample = str(SAMPLES / "cat.webp")
+    with standin_server(first=2.9) as server:
+        environ = {"OPENAI_BASE_URL": server.base_url, "MODEL": "m"}
+        seen, dumb = on_terminals(
+            {"TERM": "xterm", **environ}, {"TERM": "dumb", **environ}, arguments=[sample]
+        )
+    assert re.search(rf"Waiting for the model, [23] s\r\x1b\[2K{OPENING}", seen)
+    assert "Waiting" not in dumb
+    assert f"\n{OPENING}" in dumb
+
+
+def on_terminals(*environs: dict[str, str], arguments: list[str]) -> list[str]:
+    """Give what `describe` shows on a terminal of its own in each of these environments."""
+    command = [sys.executable, "-m", "local.demo.describe", *arguments]
+    running, seen = [], []
+    for environ in environs:
+        ours, its = pty.openpty()
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**ENVIRON, **environ}, stdin=its, stdout=its, stderr=its
+        )
+        os.close(its)
+        running.append((process, ours))
+    for process, end in running:
+        shown = b""
+        # Once the other end is closed, Linux says that there is no terminal any more.
+        with contextlib.suppress(OSError):
+            while piece := os.read(end, 65536):
+                shown += piece
+        os.close(end)
+        process.wait(10)
+        seen.append(shown.decode())
+    return seen
+
+
+def test_a_terminal_does_not_obey_what_a_server_says(tmp_path: Path) -> None:
+    """Neither a text nor an error nor a file's name reaches it with its escapes."""
+    attack = "\x1b]0;owned\x07\x9b2J"
+    odd = tmp_path / f"{attack}\n.webp"
+    odd.write_bytes((SAMPLES / "cat.webp").read_bytes())
+    with standin_server() as server:
+        server.script([faults.status(400, message=f"No {attack}!")], times=1)
+        server.script([faults.text(f"A {attack} cat.")])
+        environ = {"OPENAI_BASE_URL": server.base_url, "MODEL": "m"}
+        done = run("local.demo.describe", "--jobs=1", str(odd), str(odd), **environ)
+    assert "]0;owned2J cat." in done.stdout
+    assert "]0;owned2J!" in done.stderr
+    assert not re.search(r"[\x07\x1b\x9b]", done.stdout + done.stderr)
+    assert str(tmp_path / "]0;owned2J .webp") in done.stdout
 
 
 def test_a_proxy_is_not_asked_for_this_machine() -> None:
@@ -59,7 +171,7 @@ def test_a_proxy_is_not_asked_for_this_machine() -> None:
     proxied = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     sample = str(SAMPLES / "cat.webp")
     done = run("local.demo.describe", sample, **proxied, no_proxy="", NO_PROXY="")
-    assert (done.returncode, done.stdout.count(CLOSING)) == (0, 1), done.stderr
+    assert (done.returncode, done.stdout) == (0, text_of("cat.webp")), done.stderr
 
 
 @pytest.mark.parametrize(

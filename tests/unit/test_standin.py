@@ -16,7 +16,8 @@ from local.servers.processes import LOOPBACK, free_port
 from local.standin import faults
 from local.standin.faults import Step
 from local.standin.http1 import serving
-from local.standin.pixels import CLOSING, OPENING
+from local.standin.pixels import OPENING
+from local.standin.samples import BY_HAND, SAMPLES
 from local.standin.server import Rule, StandIn
 
 GIF = base64.b64decode("R0lGODlhAQABAIAAAP8AAP///yH5BAAAAAAALAAAAAABAAEAAAICRAEAOw==")
@@ -63,13 +64,26 @@ def text_of(chunks: list[Any]) -> str:
     return found
 
 
+async def test_replays_a_samples_text_where_that_is_asked_for() -> None:
+    """Under the model's name that says so; by the bytes, and no other bytes get that name."""
+    sample = SAMPLES / "cat.webp"
+    async with running() as (_, url):
+        replayed, error = await ask(url, image=sample.read_bytes(), model=BY_HAND)
+        measured, _ = await ask(url, image=sample.read_bytes())
+        _, refused = await ask(url, model=BY_HAND)
+    assert error is None
+    assert text_of(replayed) == sample.with_suffix(".txt").read_text(encoding="utf-8").strip()
+    assert text_of(measured).startswith(OPENING)
+    assert isinstance(refused, openai.BadRequestError)
+
+
 async def test_says_first_that_it_is_a_stand_in() -> None:
     """The text begins with what it is, and ends with `stop`."""
     async with running() as (_, url):
         chunks, error = await ask(url)
     assert error is None
     assert text_of(chunks).startswith(OPENING)
-    assert text_of(chunks).endswith(CLOSING)
+    assert text_of(chunks).endswith(".")
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
