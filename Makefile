@@ -27,6 +27,7 @@ describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg fold
 test: $(READY) lint  ## Run every test, with the real parts there are; ARGS=-k... for less
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
 
+.PHONY: docs/demo.svg
 docs/demo.svg: $(READY)
 	COLUMNS=100 $(BIN)/python -m local.demo --record $@
 

@@ -132,7 +132,7 @@ def _run(
     said = [Text.assemble(("Model", "bold"), f": {model.line}.")]
     if model.profiles:
         said.append(Text(NOTE))
-    console.print(*said)
+    console.print(*said, sep="\n")
     missing = missing_parts()
     with _site(console, model, missing) as site:
         head = [Text("$ make demo", "bold"), said[-1]]

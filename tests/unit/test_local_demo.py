@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import html
 import io
 import re
 import xml.etree.ElementTree as ET
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
 from describer.errors import BucketError, ObjectGoneError
@@ -19,6 +21,8 @@ from local.demo.records import View, view_of
 from local.demo.screen import Picture, blocks, rows_for, summary, thumbnail
 from local.servers.bucket import SAMPLES, LocalFiles, images_in, upload_url
 from local.servers.choice import choose_model
+from local.servers.function import ROOT
+from local.standin.samples import NOTE, texts_by_digest
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 
@@ -170,3 +174,38 @@ def test_a_recording_is_one_small_film() -> None:
     assert svg.count(">stays<") == svg.count("first &lt;&amp;&gt;") == svg.count(">second<") == 1
     assert re.search(r'class="end t\d+"><text[^>]*>second<', svg)
     assert re.search(r'class="t t\d+"><text[^>]*>first', svg)
+
+
+def test_a_recording_draws_thumbnails_without_gaps() -> None:
+    """Half blocks are drawn as lines, one path for colours that are nearly the same."""
+    recording = Recording()
+    art = [
+        ("▀", Style(color="#ff0000", bgcolor="#0000ff")),
+        ("▀", Style(color="#fe0000", bgcolor="#0000fe")),
+    ]
+    recording.add(Text.assemble(*art, "\n", *art[:1]))
+    svg = recording.svg()
+    ET.fromstring(svg)
+    assert "▀" not in svg
+    paths = re.findall(r'<path stroke="(#\w+)" d="([^"]+)"/>', svg)
+    places = {colour: re.findall(r"M(\d+ \d+)", line) for colour, line in paths}
+    assert places == {"#f00": ["0 0", "0 2", "1 0"], "#00f": ["0 1", "0 3", "1 1"]}
+
+
+def test_the_readmes_film_is_small_and_shows_whole_texts() -> None:
+    """It fits a page, begins with pictures and words, and holds the samples' texts to the end."""
+    file = ROOT / "docs" / "demo.svg"
+    svg = file.read_text(encoding="utf-8")
+    assert file.stat().st_size < 60_000
+    _, _, width, height = map(int, ET.fromstring(svg).attrib["viewBox"].split())
+    assert width <= 850
+    assert height <= 600
+    assert NOTE in svg
+    # The first frame: five thumbnails stay all the time, and words are there from the beginning.
+    assert re.search(r"@keyframes (\w+) { 0\.00% { visibility: visible", svg)
+    still = "".join(re.findall(r'^<g(?: class="end \w+")?>.*', svg, re.MULTILINE))
+    lines = re.findall(r'<text x="140\.4" y="(\d+)"[^>]*>([^<]*)<', still)
+    shown = html.unescape(
+        " ".join(line for _, line in sorted(lines, key=lambda line: int(line[0])))
+    )
+    assert all(text in shown for text in texts_by_digest().values())
