@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.text import Text
 
 from describer.build import build_model
-from describer.delivery.event import read_upload
+from describer.delivery.event import read_upload, reason_to_skip
 from describer.errors import (
     DescriberError,
     ModelTimeoutError,
@@ -60,7 +60,8 @@ class Result:
     """What came of one file.
 
     Attributes:
-        outcome: as in the record; `failed` for what the function would try again.
+        outcome: as in the record; `skipped` for what the function would not record, `failed` for
+            what it would try again.
         text: the description, or empty.
         message: why there is none.
         seconds: from the reading of the file to the end.
@@ -216,7 +217,10 @@ def _settings(model: ModelChoice) -> Iterator[Settings]:
             cleanup.callback(standin.stop)
             wait_ready(standin)
             url = standin.base_url
-        yield Settings.from_env({**os.environ, **model.env(url), "IMAGE_INPUT": "inline"})
+        # Which objects the function takes says nothing of the files that a person names.
+        any_file = dict.fromkeys(("BUCKETS", "NAME_INCLUDE", "NAME_EXCLUDE"), "")
+        environment = {**os.environ, **model.env(url), **any_file, "IMAGE_INPUT": "inline"}
+        yield Settings.from_env(environment)
 
 
 async def _describe_all(files: list[Path], settings: Settings, output: Output, jobs: int) -> int:
@@ -263,7 +267,10 @@ async def _describe_one(
         return Result(name, instructions, outcome, text, message, usage, spent, first)
 
     try:
-        upload = read_upload(*event_for(file, name))
+        attributes, content = event_for(file, name)
+        upload = read_upload(attributes, content)
+        if reason := reason_to_skip(attributes["type"], upload, settings):
+            return result("skipped", None, message=reason)
         images.check(upload)
         async with images.room_for(upload) as share:
             image = await images.load(upload, share)

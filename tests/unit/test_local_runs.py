@@ -75,8 +75,12 @@ def broken(tmp_path: Path) -> Path:
 
 
 def test_describes_one_local_file() -> None:
-    """Its text alone is on standard output, to go into a file; and it is said whose text it is."""
-    done = run("local.demo.describe", str(SAMPLES / "cat.webp"))
+    """Its text alone is on standard output, to go into a file; and it is said whose text it is.
+
+    Which objects the function would take does not matter.
+    """
+    elsewhere = {"BUCKETS": "some-other", "NAME_INCLUDE": "a/*", "NAME_EXCLUDE": "*.webp"}
+    done = run("local.demo.describe", str(SAMPLES / "cat.webp"), **elsewhere)
     assert (done.returncode, done.stdout) == (0, text_of("cat.webp"))
     assert NOTE in done.stderr
     assert "described, " in done.stderr
@@ -209,6 +213,7 @@ def test_hosts_that_need_no_proxy_stay_so(named: dict[str, str], hosts: str) -> 
             "DESCRIPTION_LANGUAGE='?'",
             id="setting",
         ),
+        pytest.param((__file__,), {}, "skipped: ", id="no-image"),
         pytest.param(
             (str(SAMPLES / "cat.webp"),),
             {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"},
