@@ -57,8 +57,16 @@ def _heif_type(head: bytes) -> str | None:
     return "image/heif" if {b"mif1", b"msf1", b"heif"} & set(brands) else None
 
 
-# What an uploader sends who does not know. The name, then the bytes, tell more.
-_UNTOLD_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+# What an uploader sends who does not know; the last is what curl says of any bytes. The name, then
+# the bytes, tell more.
+_UNTOLD_TYPES = frozenset(
+    {
+        "",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "application/x-www-form-urlencoded",
+    }
+)
 _ALIASES = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
@@ -93,15 +101,16 @@ def likely_image_type(upload: Upload) -> str | None:
     """Tell the image type from the declared type, else from the name's extension.
 
     Returns:
-        An `image/...` type; "" if it is something else; None if only the bytes can tell.
+        An `image/...` type; "" if it is something else; None if only the bytes can tell, which is
+        also so where another type is declared for the name of an image that can be sent.
     """
     declared = _ALIASES.get(upload.content_type, upload.content_type)
-    if declared not in _UNTOLD_TYPES:
-        return declared if declared.startswith("image/") else ""
+    if declared.startswith("image/"):
+        return declared
     stem, dot, extension = upload.name.rpartition("/")[2].rpartition(".")
-    if not stem or not dot:
-        return None
-    known = _EXTENSIONS.get(extension.lower())
-    if known is None and _OTHER_TYPES.guess_type(f"x.{extension}")[0]:
+    known = _EXTENSIONS.get(extension.lower()) if stem and dot else None
+    if declared not in _UNTOLD_TYPES:
+        return None if known in SENDABLE_TYPES else ""
+    if known is None and stem and dot and _OTHER_TYPES.guess_type(f"x.{extension}")[0]:
         return ""
     return known

@@ -86,10 +86,11 @@ class Images:
             ObjectGoneError: this generation is not there any more.
             BucketError: Cloud Storage failed or refused.
         """
+        content_type = likely_image_type(upload)
+        if content_type is None:
+            # Of what is no image, not more is read than tells so.
+            content_type = _sendable(await self._head(upload))
         if self._by_uri:
-            content_type = likely_image_type(upload)
-            if content_type is None:
-                content_type = _sendable(await self._head(upload))
             return Image(content_type, upload.size, uri=upload.uri)
         limit, limit_name = self._limit()
         content = share.buffer()

@@ -96,8 +96,23 @@ def test_any_name_is_described(start: Start, name: str) -> None:
         (b"<!DOCTYPE html><html>", None, "unreadable", ""),
         (None, "image/png", "described", "image/webp"),
         (None, None, "described", "image/webp"),
+        (None, "application/x-www-form-urlencoded", "described", "image/webp"),
+        (
+            b"<!DOCTYPE html>",
+            "application/x-www-form-urlencoded",
+            "unreadable",
+            "application/x-www-form-urlencoded",
+        ),
     ],
-    ids=["a gif as jpeg", "a page as png", "a page as nothing", "a webp as png", "no type"],
+    ids=[
+        "a gif as jpeg",
+        "a page as png",
+        "a page as nothing",
+        "a webp as png",
+        "no type",
+        "curl's type",
+        "a page as curl's type",
+    ],
 )
 def test_the_bytes_tell_what_the_uploader_did_not(
     start: Start, content: bytes | None, declared: str | None, outcome: str, found: str
@@ -110,6 +125,20 @@ def test_the_bytes_tell_what_the_uploader_did_not(
     record = system.record("upload")
     assert (record["status"]["outcome"], record["contentType"]) == (outcome, found)
     assert system.paid() == (outcome == "described")
+
+
+def test_the_bytes_tell_where_type_and_name_differ(start: Start) -> None:
+    """A JPEG's name with a text's type is described if it is an image, and else said not to be."""
+    system = start()
+    events = [
+        system.upload("good.jpg", content_type="text/plain"),
+        system.upload("bad.jpg", b"no picture", "text/plain"),
+    ]
+    assert [answer.status_code for answer in system.post(*events)] == [200, 200]
+    good, bad = system.record("good.jpg"), system.record("bad.jpg")
+    assert (good["status"]["outcome"], good["contentType"]) == ("described", "image/webp")
+    assert (bad["status"]["outcome"], bad["contentType"]) == ("unreadable", "text/plain")
+    assert system.paid() == 1
 
 
 def test_a_deleted_object_is_gone(start: Start) -> None:

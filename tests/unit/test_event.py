@@ -97,7 +97,8 @@ def test_takes_the_trace_from_the_event() -> None:
         ({"size": "0"}, "an empty object"),
         ({"name": "out/a.jpg"}, "not included"),
         ({"name": "in/a.tmp.jpg"}, "excluded"),
-        ({"contentType": "text/plain"}, "not an image"),
+        ({"contentType": "text/plain", "name": "in/a.txt"}, "not an image"),
+        ({"contentType": "text/plain"}, None),
         ({"contentType": None, "name": "in/a.pdf"}, "not an image"),
         ({"contentType": "application/octet-stream", "name": "in/x"}, None),
     ],
@@ -121,7 +122,12 @@ def test_another_event_type_is_not_ours() -> None:
     [
         ("image/png", "x.txt", "image/png"),
         ("IMAGE/JPG; q=1", "x", "image/jpeg"),
-        ("text/html", "x.png", ""),
+        ("text/html", "x.png", None),
+        ("text/html", "x.tiff", ""),
+        ("text/html", "x", ""),
+        ("application/x-www-form-urlencoded", "x.png", "image/png"),
+        ("application/x-www-form-urlencoded", "x", None),
+        ("application/x-www-form-urlencoded", "x.html", ""),
         (None, "photo.JPEG", "image/jpeg"),
         ("application/octet-stream", "a.b/photo.heic", "image/heic"),
         ("", "a.png/photo", None),
@@ -134,7 +140,7 @@ def test_another_event_type_is_not_ours() -> None:
 def test_the_name_tells_the_type_where_the_uploader_did_not(
     declared: str | None, name: str, expected: str | None
 ) -> None:
-    """Declared type first, then the extension; None leaves it to the bytes."""
+    """Declared type first, then the extension; None leaves it to the bytes, as if they differ."""
     upload = read_upload(ATTRIBUTES, payload(contentType=declared, name=name))
     assert likely_image_type(upload) == expected
 

@@ -12,9 +12,10 @@ from describer.errors import (
     ImageTooLargeError,
     NoRoomError,
     PermanentError,
+    UnreadableImageError,
     UnsupportedImageError,
 )
-from describer.images.formats import sniff
+from describer.images.formats import HEAD_BYTES, sniff
 from describer.images.image import Image
 from describer.images.loading import (
     INLINE_BYTES_AT_ONCE,
@@ -123,6 +124,40 @@ def test_what_cannot_be_sent_is_refused_before_it_costs(
     """Told by type and size alone, with the limit's name."""
     with pytest.raises(expected, match=words):
         load(upload(**changes), **environ)
+
+
+class Metered(MemoryBucket):
+    """Notes how much each reader would take at most."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__({"a": content})
+        self.taken: list[int] = []
+
+    async def read(self, upload: Upload, into: Buffer) -> bool:
+        """See `Bucket.read`."""
+        whole = await super().read(upload, into)
+        self.taken.append(into.size)
+        return whole
+
+
+@pytest.mark.parametrize("image_input", ["uri", "inline"])
+def test_of_what_is_no_image_only_the_first_bytes_are_read(image_input: str) -> None:
+    """Where neither type nor name tells, an image costs one read more, all else only that one."""
+
+    async def work(content: bytes) -> list[int]:
+        bucket = Metered(content)
+        images = Images(Settings.from_env({**INLINE, "IMAGE_INPUT": image_input}), bucket)
+        what = upload(name="a", content_type="", size=len(content))
+        async with images.room_for(what) as share:
+            try:
+                await images.load(what, share)
+            except UnreadableImageError:
+                assert content[:1] == b"n"
+        return bucket.taken
+
+    head, whole = [HEAD_BYTES], [] if image_input == "uri" else [3000]
+    assert asyncio.run(work(b"no" * 1500)) == head
+    assert asyncio.run(work(b"\xff\xd8\xff" * 1000)) == head + whole
 
 
 BIG = b"\xff\xd8\xff" + bytes(9_999_997)

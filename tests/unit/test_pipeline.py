@@ -737,7 +737,9 @@ def test_what_is_not_ours_leaves_no_record() -> None:
     """Acknowledged or refused, each in one log line."""
 
     async def scenario(b: Bench) -> None:
-        assert await b.deliver(content_type="text/plain") == Answer(200, "skipped", "not an image")
+        assert await b.deliver(name="a.txt", content_type="text/plain") == Answer(
+            200, "skipped", "not an image"
+        )
         other = {"id": "x", "type": "google.cloud.pubsub.topic.v1.messagePublished"}
         assert (await b.pipeline.deliver(other, {"message": {}})).outcome == "skipped"
         answer = await b.pipeline.deliver({"id": "x"}, {"bucket": "b12"})
