@@ -178,6 +178,26 @@ def _mirror() -> Path | None:
     return _SIBLING if (_SIBLING / "use-mirror").is_file() else None
 
 
+def rendered_rules(readers: str, collection: str, folder: Path) -> Path:
+    """Write the security rules for one value of `readers` into an empty folder."""
+    if shutil.which("terraform") is None:
+        missing("terraform is not installed (https://developer.hashicorp.com/terraform/install)")
+    template = ROOT / "terraform" / "module" / "firestore.rules.tftpl"
+    variables = json.dumps({"collection": collection, "readers": readers})
+    # In an empty folder, where the console needs no provider.
+    done = subprocess.run(
+        ["terraform", "console"],
+        cwd=folder,
+        input=f"jsonencode(templatefile({json.dumps(str(template))}, {variables}))",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rules = folder / "firestore.rules"
+    rules.write_text(json.loads(json.loads(done.stdout)), encoding="utf-8")
+    return rules
+
+
 def reset_state(workspace: Workspace) -> None:
     """Forget what a test applied."""
     for name in ("terraform.tfstate", "terraform.tfstate.backup"):

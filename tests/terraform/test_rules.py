@@ -2,17 +2,15 @@
 
 import base64
 import json
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.servers.emulators import firestore_emulator, why_no_firestore
-from tests.terraform.conftest import ROOT, missing
+from tests.terraform.conftest import missing, rendered_rules
 
 COLLECTION = "picture-texts"
 DOCUMENTS = "/v1/projects/demo-rules/databases/(default)/documents"
@@ -61,23 +59,6 @@ class Client:
         return status
 
 
-def _render(readers: str, folder: Path) -> Path:
-    template = ROOT / "terraform" / "module" / "firestore.rules.tftpl"
-    variables = json.dumps({"collection": COLLECTION, "readers": readers})
-    # In an empty folder, where the console needs no provider.
-    done = subprocess.run(
-        ["terraform", "console"],
-        cwd=folder,
-        input=f"jsonencode(templatefile({json.dumps(str(template))}, {variables}))",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rules = folder / "firestore.rules"
-    rules.write_text(json.loads(json.loads(done.stdout)), encoding="utf-8")
-    return rules
-
-
 @pytest.fixture(scope="module", params=sorted(MAY_READ))
 def rules(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -85,10 +66,7 @@ def rules(
     """The emulator under the rules for one value of `readers`, with one record in it."""
     if reason := why_no_firestore():
         missing(reason)
-    try:
-        file = _render(request.param, tmp_path_factory.mktemp("rules"))
-    except FileNotFoundError:
-        missing("terraform is not installed")
+    file = rendered_rules(request.param, COLLECTION, tmp_path_factory.mktemp("rules"))
     with firestore_emulator(rules=file) as server:
         client = Client(server.url)
         for path in (RECORD, f"{DOCUMENTS}/other/one", f"{RECORD}/below/one"):

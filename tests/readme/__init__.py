@@ -1,0 +1,1 @@
+"""What the README prints is run as it stands."""
