@@ -2,10 +2,12 @@
 # model called at the European endpoint. Signed-in users may read the records in a web page.
 #
 #   terraform apply -var-file=examples/europe.tfvars
+#
+# The project comes from terraform.tfvars (docs/deploy.md), over which this file wins: put your own
+# address for alerts here.
 
-google_cloud_project = "my-project"
-region               = "europe-west1"
-model_location       = "eu"
+region         = "europe-west1"
+model_location = "eu"
 
 bucket_location    = "eu"
 firestore_location = "eur3"

@@ -2,8 +2,9 @@
 # trigger and the index exemptions of one collection are added, and the security rules are left alone.
 #
 #   terraform apply -var-file=examples/existing.tfvars
-
-google_cloud_project = "my-project"
+#
+# The project comes from terraform.tfvars (docs/deploy.md), over which this file wins: put the names of
+# your own bucket and collection here.
 
 create_bucket = false
 bucket_name   = "my-project-pictures"

@@ -5,8 +5,8 @@
 #   gcloud secrets create model-key --replication-policy=automatic --project=my-project
 #   printf %s "$KEY" | gcloud secrets versions add model-key --data-file=- --project=my-project
 #   terraform apply -var-file=examples/own-model.tfvars
-
-google_cloud_project = "my-project"
+#
+# The project comes from terraform.tfvars (docs/deploy.md), over which this file wins.
 
 openai_base_url = "https://api.openai.com/v1"
 openai_api_key  = { secret = "model-key" }

@@ -37,7 +37,9 @@ def checkov() -> Path:
 
 def test_plan_passes(workspace: Workspace, checkov: Path) -> None:
     """No finding that is not explained beside the resource, in the plan with the most parts."""
-    plan = workspace.plan("-var-file=examples/own-model.tfvars")
+    plan = workspace.plan(
+        f"-var=google_cloud_project={PROJECT}", "-var-file=examples/own-model.tfvars"
+    )
     done = subprocess.run(
         [
             *(checkov, "--file", plan.file, "--framework", "terraform_plan"),

@@ -1,6 +1,8 @@
-"""Each example can be planned as it stands, and deploys settings that the function accepts."""
+"""What the guide has its reader do is done here, from its own text, with each of the examples."""
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,13 +11,71 @@ import pytest
 
 from describer.records.record import record_id
 from describer.settings import Settings
-from tests.terraform.conftest import ROOT, Plan, Workspace
+from tests.terraform.conftest import ROOT, Plan, Workspace, missing
 
 EXAMPLES = sorted(path.name for path in (ROOT / "terraform" / "examples").glob("*.tfvars"))
 
 
-def _plan(workspace: Workspace, example: str) -> Plan:
-    return workspace.plan(f"-var-file=examples/{example}")
+# The reader's, who edits what is called my-project.
+PROJECT = "stranger-project"
+README, GUIDE = ROOT / "README.md", ROOT / "docs" / "deploy.md"
+FILLED_IN = "# and put your project's id into it"
+
+
+def _block(text: Path, heading: str) -> str:
+    """Give the only shell block of a section."""
+    section = re.split(r"^##+ ", text.read_text().split(f"# {heading}\n", 1)[1], flags=re.M)[0]
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+def _follow(block: str, folder: Path, workspace: Workspace) -> str:
+    """Run a block in a fresh checkout, as the reader with a project and a gcloud of their own."""
+    if not workspace.offline:
+        missing("planning needs credentials, or the stand-in providers of a mirror")
+    shutil.copytree(
+        workspace.folder.parent,
+        folder / "checkout",
+        symlinks=True,
+        ignore=shutil.ignore_patterns(".terraform*", "plan-*"),
+    )
+    gcloud = folder / "bin" / "gcloud"
+    gcloud.parent.mkdir()
+    gcloud.write_text('#!/bin/sh\necho "gcloud $*"\n', encoding="utf-8")
+    gcloud.chmod(0o755)
+    assert FILLED_IN in block
+    edit = f"&& sed -i.bak s/my-project/{PROJECT}/ terraform.tfvars"
+    done = subprocess.run(
+        ["bash", "-e", "-c", block.replace("my-project", PROJECT).replace(FILLED_IN, edit)],
+        cwd=folder / "checkout",
+        env={
+            **workspace.environ,
+            "PATH": f"{gcloud.parent}:{os.environ['PATH']}",
+            "TF_CLI_ARGS_apply": "-auto-approve -input=false -no-color",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def guided(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A checkout in which somebody did what stands under "Apply", up to the apply itself."""
+    folder = tmp_path_factory.mktemp("guided")
+    block = _block(GUIDE, "Apply").replace("terraform apply", "terraform plan -input=false")
+    _follow(block, folder, workspace)
+    return Workspace(folder / "checkout" / "terraform", workspace.environ, workspace.offline)
+
+
+def _plan(guided: Workspace, example: str) -> Plan:
+    """Plan what the guide applies, with this example in place of the one that it prints."""
+    command = shlex.split(_block(GUIDE, "Which way"))
+    assert command == ["terraform", "apply", "-var-file=examples/existing.tfvars"]
+    return guided.plan(command[2].replace("existing.tfvars", example))
 
 
 def test_there_are_examples() -> None:
@@ -24,33 +84,63 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_example_deploys_settings_that_start(workspace: Workspace, example: str) -> None:
-    """The function would not refuse them at its start."""
-    settings = Settings.from_env(_plan(workspace, example).environment())
-    assert settings.google_cloud_project == "my-project"
+def test_example_deploys_settings_that_start(guided: Workspace, example: str) -> None:
+    """In the reader's project and nowhere else; the function would not refuse them at its start."""
+    plan = _plan(guided, example)
+    settings = Settings.from_env(plan.environment())
+    assert settings.google_cloud_project == PROJECT
+    projects = {resource["values"].get("project", PROJECT) for resource in plan.resources()}
+    assert projects == {PROJECT}
 
 
-def test_variables_file_to_copy_is_enough(workspace: Workspace) -> None:
+def test_variables_file_to_copy_is_enough(guided: Workspace) -> None:
     """The project is all that has to be filled in."""
-    plan = workspace.plan("-var-file=terraform.tfvars.example")
     assert (
-        plan.output("upload_command")
-        == "gcloud storage cp IMAGE.jpg gs://my-project-describer-images/ --project=my-project"
+        guided.plan().output("upload_command")
+        == f"gcloud storage cp IMAGE.jpg gs://{PROJECT}-describer-images/ --project={PROJECT}"
     )
 
 
-def test_existing_project_keeps_bucket_database_and_rules(workspace: Workspace) -> None:
+def test_readme_deploys_into_the_project_of_its_reader(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """Its commands as they are printed, the apply among them, up to what to do next."""
+    said = _follow(_block(README, "Deploy"), tmp_path, workspace)
+    logins, rest = said.split("gcloud services enable", 1)
+    assert logins.split("\n")[:2] == ["gcloud auth login", "gcloud auth application-default login"]
+    assert f"--project={PROJECT}" in rest.split("\n")[0]
+    assert "Apply complete!" in rest
+    steps = rest.split("Apply complete!")[1]
+    assert f"gcloud storage cp IMAGE.jpg gs://{PROJECT}-describer-images/" in steps
+    assert "my-project" not in said
+
+
+def test_readme_and_guide_say_the_same() -> None:
+    """The same commands in the same order, and the same versions before them."""
+    readme = _block(README, "Deploy")
+    before = _block(GUIDE, "Before").replace("MY-PROJECT", "my-project")
+    assert readme.startswith(before + _block(GUIDE, "Apply"))
+    (required,) = re.findall(
+        r'required_version = ">= ([\d.]+)"',
+        (ROOT / "terraform" / "module" / "versions.tf").read_text(),
+    )
+    for text in (README, GUIDE):
+        (said,) = re.findall(r"/terraform/install\) ([\d.]+) or later", text.read_text())
+        assert said == required
+
+
+def test_existing_project_keeps_bucket_database_and_rules(guided: Workspace) -> None:
     """Nothing that holds data is made, so nothing can be replaced or destroyed."""
-    plan = _plan(workspace, "existing.tfvars")
+    plan = _plan(guided, "existing.tfvars")
     kinds = {resource["type"] for resource in plan.resources()}
     assert not kinds & {"google_firestore_database", "google_firebaserules_release"}
     assert [bucket["name"] for bucket in plan.resources("google_storage_bucket")] == ["source"]
     assert plan.output("bucket_names") == ["my-project-pictures"]
 
 
-def test_european_example_names_no_place_outside_europe(workspace: Workspace) -> None:
+def test_european_example_names_no_place_outside_europe(guided: Workspace) -> None:
     """Bucket, database, function, trigger and model are all in Europe."""
-    plan = _plan(workspace, "europe.tfvars")
+    plan = _plan(guided, "europe.tfvars")
     places = {
         resource["values"].get("location") or resource["values"].get("location_id")
         for resource in plan.resources()
@@ -63,13 +153,13 @@ def test_european_example_names_no_place_outside_europe(workspace: Workspace) ->
         }
     }
     assert places == {"EU", "EUROPE-WEST1", "eur3", "europe-west1"}
-    assert plan.output("trigger_regions") == {"my-project-describer-images": "eu"}
+    assert plan.output("trigger_regions") == {f"{PROJECT}-describer-images": "eu"}
     assert plan.environment()["MODEL_LOCATION"] == "eu"
 
 
-def test_own_model_gets_its_key_from_secret_manager_alone(workspace: Workspace) -> None:
+def test_own_model_gets_its_key_from_secret_manager_alone(guided: Workspace) -> None:
     """No key in the environment, and no Vertex AI."""
-    plan = _plan(workspace, "own-model.tfvars")
+    plan = _plan(guided, "own-model.tfvars")
     assert "OPENAI_API_KEY" not in plan.environment()
     (function,) = plan.resources("google_cloudfunctions2_function")
     (secret,) = function["values"]["service_config"][0]["secret_environment_variables"]
