@@ -1,1 +1,1 @@
-"""What the README prints is run as it stands."""
+"""What README and guide print in other languages than the shell's is run as it stands."""
