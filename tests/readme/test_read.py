@@ -154,6 +154,7 @@ def _uploads(
         "FIRESTORE_EMULATOR_HOST": firestore_host,
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "OPENAI_BASE_URL": standin.base_url,
+        "MODEL": "stand-in",
         "STORAGE_EMULATOR_HOST": gcs.url,
         "FLUSH_SECONDS": "0.2",
     }
