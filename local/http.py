@@ -1,14 +1,17 @@
 """The one HTTP client of this folder.
 
-Its servers are on this machine, so a proxy named in the environment is not for them.
+Its servers are on this machine, so a proxy named in the environment is not for them; a model's may
+be elsewhere.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import httpx2
 
 # Servers come and go at the same port: a connection is not kept for the next call.
-_client = httpx2.Client(trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0))
+_LIMITS = httpx2.Limits(max_keepalive_connections=0)
+_client = httpx2.Client(trust_env=False, limits=_LIMITS)
 
 
 def call(
@@ -18,15 +21,30 @@ def call(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = 30.0,
+    anywhere: bool = False,
 ) -> httpx2.Response:
     """Make one call and give the answer, whatever its status.
+
+    Args:
+        method: of HTTP.
+        url: whole.
+        body: none by default.
+        headers: besides the usual ones.
+        timeout_seconds: for each step of it.
+        anywhere: whether the server may be elsewhere, behind a proxy.
 
     Raises:
         ConnectionError: there was none (refused, cut, timed out).
     """
+    given: dict[str, Any] = {
+        "content": body,
+        "headers": dict(headers or {}),
+        "timeout": timeout_seconds,
+    }
     try:
-        return _client.request(
-            method, url, content=body, headers=dict(headers or {}), timeout=timeout_seconds
-        )
+        if not anywhere:
+            return _client.request(method, url, **given)
+        with httpx2.Client(limits=_LIMITS) as client:
+            return client.request(method, url, **given)
     except httpx2.TransportError as error:
         raise ConnectionError(f"{method} {url}: {error or type(error).__name__}") from error

@@ -27,7 +27,7 @@ from local.demo.recording import Recording
 from local.demo.records import View, view_of
 from local.demo.screen import Picture, blocks, rows_for, shows_colours, summary, thumbnail
 from local.demo.site import Site, memory_site, stack_site
-from local.servers.bucket import SAMPLES, images_in
+from local.servers.bucket import BUCKET, SAMPLES, images_in
 from local.servers.choice import ModelChoice, choose_model
 from local.servers.emulators import missing_parts
 from local.servers.processes import StartError, keep_logs
@@ -128,12 +128,14 @@ def _run(
     options: argparse.Namespace,
     recording: Recording | None,
 ) -> bool:
-    model = choose_model().replaying({file.name: file for file in files})
+    missing = missing_parts()
+    model = choose_model(bucket=BUCKET, by_uri=not missing)
+    model = model.replaying({file.name: file for file in files})
     said = [Text.assemble(("Model", "bold"), f": {model.line}.")]
+    said += [Text(f"{note}.", "yellow") for note in model.notes]
     if model.profiles:
         said.append(Text(NOTE))
     console.print(*said, sep="\n")
-    missing = missing_parts()
     with _site(console, model, missing) as site:
         head = [Text("$ make demo", "bold"), said[-1]]
         screen = Screen(console, recording, head)

@@ -194,6 +194,8 @@ def main() -> int:
         errors.print(Text.assemble(("Model", "bold"), f": {model.line}."), soft_wrap=True)
         if model.profiles:
             errors.print(NOTE)
+        for note in model.notes:
+            errors.print(Text(f"{note}.", "yellow"), soft_wrap=True)
         with _settings(model) as settings:
             output = Output(len(files), as_json=options.json)
             failed = asyncio.run(_describe_all(files, settings, output, options.jobs))

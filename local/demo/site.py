@@ -86,7 +86,7 @@ def memory_site(
             cleanup.callback(standin.stop)
             wait_ready(standin)
             url = standin.base_url
-        environment = {**os.environ, "FLUSH_SECONDS": "0.4", "BUCKETS": "", **model.env(url)}
+        environment = {**os.environ, "FLUSH_SECONDS": "0.4", **model.env(url)}
         # Its log goes to this very terminal; what went wrong is in the records, too.
         environment |= {"IMAGE_INPUT": "inline", "LOG_LEVEL": "ERROR"}
         settings = Settings.from_env(environment)

@@ -79,20 +79,23 @@ def running_stack(
         servers: list[Server] = []
         say("Starting the Firestore and Pub/Sub emulators")
         firestore, pubsub = started(start_firestore()), started(start_pubsub())
+        storage_port = free_port()
+        storage_url = f"http://{LOOPBACK}:{storage_port}"
         standin_url = ""
         if model.kind == "stand-in":
-            standin = start_standin(pace=STANDIN_PACE_SECONDS, first=STANDIN_FIRST_SECONDS)
+            standin = start_standin(
+                pace=STANDIN_PACE_SECONDS, first=STANDIN_FIRST_SECONDS, storage_url=storage_url
+            )
             started(standin)
             standin_url = standin.base_url
-        storage_port = free_port()
         settings = {
             "FIRESTORE_EMULATOR_HOST": firestore.host,
-            "STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{storage_port}",
+            "STORAGE_EMULATOR_HOST": storage_url,
             # The emulator has no price and no limit per document, and a demo should look alive.
             "FLUSH_SECONDS": os.environ.get("FLUSH_SECONDS") or "0.4",
             "FIRESTORE_DATABASE": "",
             "FIRESTORE_COLLECTION": COLLECTION,
-            "BUCKETS": BUCKET,
+            "BUCKETS": os.environ.get("BUCKETS") or BUCKET,
             **model.env(standin_url),
             **(env or {}),
         }

@@ -7,6 +7,7 @@ carries delta, finish_reason and usage), and fails on demand (`faults.py`). For 
 each request that it was sent is in its log, since each would have been paid for.
 
     POST   /v1/chat/completions
+    GET    /v1/models            one, `stand-in`; any other name is answered, too
     POST   /control              {"match": text|null, "script": [...], "times": n|null}
                                  {"limit": n|null}, {"pace": seconds}, {"reset": true}
     GET    /control/log          list of requests, oldest first
@@ -68,6 +69,9 @@ class StandIn:
         route = (request.method, request.path.split("?")[0].rstrip("/"))
         if route[1].endswith("/chat/completions") and request.method == "POST":
             await self._complete(request, reply)
+        elif route[1].endswith("/models") and request.method == "GET":
+            model = {"id": "stand-in", "object": "model", "created": 0, "owned_by": "describer"}
+            await reply.send(200, {"object": "list", "data": [model]})
         elif route == ("POST", "/control"):
             await self._control(request, reply)
         elif route == ("GET", "/control/log"):

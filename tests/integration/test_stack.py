@@ -14,12 +14,16 @@ from tests.conftest import missing
 from tests.integration.conftest import SAMPLE
 
 
-def test_an_object_in_the_bucket_becomes_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["inline", "uri"])
+def test_an_object_in_the_bucket_becomes_a_record(
+    monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     """By itself: nobody calls the function but the notification of the upload."""
     if parts := missing_parts():
         missing("; ".join(parts))
     names = ["a.webp", "b c/ü#?\U0001f408.webp", "notes.txt"]
-    with running_stack(ModelChoice("stand-in", PROJECT, "")) as stack:
+    model = ModelChoice("stand-in", PROJECT, "", inline=False)
+    with running_stack(model, env={"IMAGE_INPUT": way}) as stack:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.storage.url)
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", stack.firestore.host)
         bucket = storage.Client(project=stack.project).bucket(BUCKET)

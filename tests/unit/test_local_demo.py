@@ -4,24 +4,29 @@ import asyncio
 import datetime as dt
 import html
 import io
+import json
 import re
+import threading
 import xml.etree.ElementTree as ET
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from describer.errors import BucketError, ObjectGoneError
+from describer.errors import BucketError, ObjectGoneError, SettingsError
 from describer.images.room import Buffer
 from describer.values import Upload
 from local.demo.recording import Recording
 from local.demo.records import View, view_of
 from local.demo.screen import Picture, blocks, rows_for, summary, thumbnail
 from local.servers.bucket import SAMPLES, LocalFiles, images_in, upload_url
-from local.servers.choice import choose_model
+from local.servers.choice import ModelChoice, choose_model
 from local.servers.function import ROOT
+from local.servers.processes import LOOPBACK
 from local.standin.samples import NOTE, texts_by_digest
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
@@ -52,14 +57,173 @@ def test_vertex_is_chosen_with_credentials_and_project(credentials: str) -> None
     assert "billed" in choice.line
 
 
-@pytest.mark.parametrize("project", ["", "p"])
-def test_the_stand_in_is_chosen_without_credentials(tmp_path: Path, project: str) -> None:
-    """No project or no file means no real model, and the line says so."""
-    environ = {"CLOUDSDK_CONFIG": str(tmp_path), "GOOGLE_CLOUD_PROJECT": project}
-    choice = choose_model(environ)
+@pytest.mark.parametrize(
+    ("environ", "missing"),
+    [
+        ({}, "For a real one set OPENAI_BASE_URL, or GOOGLE_CLOUD_PROJECT after `gcloud"),
+        ({"GOOGLE_CLOUD_PROJECT": "p"}, "PROJECT is set, but nobody is logged in for it: `gcloud"),
+        ({"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere"}, "CREDENTIALS names no file (/nowhere)"),
+        ({"GOOGLE_APPLICATION_CREDENTIALS": __file__}, "for Vertex AI set GOOGLE_CLOUD_PROJECT"),
+    ],
+)
+def test_the_stand_in_is_chosen_for_want_of_a_real_one(
+    tmp_path: Path, environ: dict[str, str], missing: str
+) -> None:
+    """No project or no file means no real model, and the line says which of them is missing."""
+    choice = choose_model({"CLOUDSDK_CONFIG": str(tmp_path), **environ})
     assert choice.kind == "stand-in"
-    assert "sees nothing" in choice.line
-    assert choice.env("http://s/v1")["OPENAI_BASE_URL"] == "http://s/v1"
+    assert "sees nothing. " in choice.line
+    assert missing in choice.line
+    assert choice.env("http://s/v1") == {
+        "GOOGLE_CLOUD_PROJECT": "demo-describer",
+        "OPENAI_BASE_URL": "http://s/v1",
+        "OPENAI_API_KEY": "",
+        "MODEL": "stand-in",
+        "IMAGE_INPUT": "inline",
+    }
+
+
+def test_the_stand_in_takes_the_settings_of_the_function(tmp_path: Path) -> None:
+    """Name of the model, profiles, and how images reach it, where it can read the bucket."""
+    environ = {
+        "CLOUDSDK_CONFIG": str(tmp_path),
+        "MODEL": "gpt-5",
+        "IMAGE_INPUT": "uri",
+        "BUCKETS": "uploads,others",
+        "PROFILES": '[{"pattern": "*", "model": "m"}]',
+    }
+    choice = choose_model(environ, bucket="uploads", by_uri=True)
+    assert "under the name gpt-5 (MODEL)" in choice.line
+    env = choice.env("http://s/v1")
+    assert env["MODEL"] == "gpt-5"
+    assert not env.keys() & {"PROFILES", "IMAGE_INPUT", "BUCKETS", "PROMPT"}
+    assert choice.notes == ()
+    assert choice.replaying({"cat.webp": SAMPLES / "cat.webp"}) == choice
+    unread = choose_model(environ)
+    assert unread.env()["IMAGE_INPUT"] == "inline"
+    assert unread.notes == (
+        "IMAGE_INPUT=uri needs a bucket that the model can read; bytes are sent",
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"BUCKETS": "others"}, "the bucket here is `uploads`"),
+        ({"DESCRIPTION_LANGUAGE": "en_US:en"}, "expected a BCP-47 tag"),
+        ({"OPENAI_BASE_URL": "localhost"}, "expected an http or https URL"),
+        ({"LOG_LEVEL": "trace", "MAX_ATTEMPTS": "0"}, "2 setting"),
+    ],
+    ids=str,
+)
+def test_what_the_function_would_refuse_is_refused_before_anything_starts(
+    tmp_path: Path, environ: dict[str, str], words: str
+) -> None:
+    """A function that does not start, or skips every upload, tells it only in its log."""
+    with pytest.raises(SettingsError, match=words):
+        choose_model({"CLOUDSDK_CONFIG": str(tmp_path), **environ}, bucket="uploads")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "$P$G",
+        "$p$g",
+        "$T $P$_$G ",
+        "%m%# ",
+        "%n@%m %1~ %# ",
+        "%F{green}%n%f in %~ %# ",
+        "%(?:%{\x1b[32m%}> :%{\x1b[31m%}> )",
+    ],
+)
+def test_the_prompt_of_a_shell_is_not_the_model_s(tmp_path: Path, prompt: str) -> None:
+    """cmd.exe exports its own as PROMPT, and so do some set-ups of zsh."""
+    choice = choose_model({"CLOUDSDK_CONFIG": str(tmp_path), "PROMPT": prompt})
+    assert choice.env()["PROMPT"] == ""
+    assert choice.notes == ("PROMPT looks like a shell's own, and is not used",)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["Say what it costs in $, and how many % of it is sky.", "100%new? 50 %m", "{%name} $Price"],
+)
+def test_a_prompt_for_the_model_is_kept(tmp_path: Path, prompt: str) -> None:
+    """Money and shares may be asked for."""
+    choice = choose_model({"CLOUDSDK_CONFIG": str(tmp_path), "PROMPT": prompt})
+    assert ("PROMPT" in choice.env()) is ("50 %m" in prompt)
+
+
+class _Models(BaseHTTPRequestHandler):
+    """Answers with what its class is given."""
+
+    status, content_type, body = 200, "application/json", b""
+    asked: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.headers["authorization"])
+        self.send_response(self.status if self.path == "/v1/models" else 404)
+        self.send_header("content-type", self.content_type)
+        self.send_header("content-length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def models(
+    body: bytes, status: int = 200, content_type: str = "application/json", **environ: str
+) -> ModelChoice:
+    """Choose where a server gives this answer to the question for its models."""
+    answer = {"status": status, "content_type": content_type, "body": body}
+    with HTTPServer((LOOPBACK, 0), type("Answer", (_Models,), answer)) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://{LOOPBACK}:{server.server_port}/v1"
+        return choose_model({"OPENAI_BASE_URL": url, **environ})
+
+
+def listed(*names: str) -> bytes:
+    return json.dumps({"object": "list", "data": [{"id": name} for name in names]}).encode()
+
+
+def test_a_server_that_serves_one_model_need_not_be_told_which() -> None:
+    """It is asked, with its key, and the line says so."""
+    _Models.asked.clear()
+    choice = models(listed("qwen3-vl:8b"), OPENAI_API_KEY="sk-1")
+    assert choice.env()["MODEL"] == "qwen3-vl:8b"
+    assert choice.line.startswith("qwen3-vl:8b at http://127.0.0.1:")
+    assert choice.line.endswith("/v1 (OPENAI_BASE_URL, which serves no other)")
+    assert _Models.asked == ["Bearer sk-1"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((listed("a", "b\x1b]0;c"),), "MODEL is not set, and .* serves 2 models: a, b]0;c$"),
+        ((listed(*(f"m{n}" for n in range(99))),), "serves 99 models: m0, .*, m29, ...$"),
+        ((listed(),), "serves 0 models$"),
+        ((listed("a model"),), "MODEL='a model': expected a model id without spaces"),
+        ((b"{}", 401), "/models answered 401: OPENAI_API_KEY is not set$"),
+        ((b"{}", 404), "answered 404 with application/json, no list of models$"),
+        ((b"<!DOCTYPE html>", 200, "text/html"), "answered 200 with text/html, no list"),
+        ((b'{"data": 5}',), "no list of models"),
+    ],
+    ids=str,
+)
+def test_a_server_that_does_not_say_which_needs_a_model(
+    answer: tuple[Any, ...], words: str
+) -> None:
+    """The names to choose from, or what it answered instead."""
+    with pytest.raises(SettingsError, match=words):
+        models(*answer)
+
+
+def test_a_refused_key_and_a_dead_server_are_named() -> None:
+    """Each in a sentence."""
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY was refused"):
+        models(b"{}", 401, OPENAI_API_KEY="sk-1")
+    with pytest.raises(SettingsError, match=r"the server does not answer: GET http://127.0.0.1:9/"):
+        choose_model({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
 
 
 def test_a_folder_gives_its_images(tmp_path: Path) -> None:

@@ -47,6 +47,14 @@ def test_no_proxy_stands_before_loopback() -> None:
     assert done.stdout == "418\n", done.stderr
 
 
+def test_a_server_elsewhere_is_reached_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the function's own requests are."""
+    with HTTPServer((LOOPBACK, 0), _Teapot) as proxy:
+        threading.Thread(target=proxy.handle_request, daemon=True).start()
+        monkeypatch.setenv("http_proxy", f"http://{LOOPBACK}:{proxy.server_port}")
+        assert call("GET", "http://host.invalid/v1/models", anywhere=True).status_code == 418
+
+
 def test_no_answer_is_a_connection_error() -> None:
     """Callers need to know one kind of error, which names the address."""
     url = f"http://{LOOPBACK}:{free_port()}"

@@ -18,7 +18,7 @@ from local.demo.site import memory_site
 from local.servers.bucket import SAMPLES, upload
 from local.servers.choice import choose_model
 from local.servers.function import ROOT
-from local.servers.model import standin_server
+from local.servers.model import StandInServer, standin_server
 from local.standin import faults
 from local.standin.pixels import OPENING
 from local.standin.samples import BY_HAND, NOTE
@@ -230,6 +230,38 @@ def test_says_why_it_describes_nothing(
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        pytest.param({"DESCRIPTION_LANGUAGE": "?"}, "expected a BCP-47 tag", id="setting"),
+        pytest.param({"BUCKETS": "others"}, "the bucket here is `uploads`", id="bucket"),
+        pytest.param(
+            {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, "MODEL is not set, and", id="model"
+        ),
+    ],
+)
+def test_the_demo_refuses_at_once_what_the_function_would(
+    environ: dict[str, str], said: str
+) -> None:
+    """In a sentence, before anything has started."""
+    done = run("local.demo.__main__", **environ)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Up in" not in done.stdout
+
+
+def test_describes_with_the_one_model_of_a_server(standin: StandInServer) -> None:
+    """Its address is enough; what the machine says of its own language is not meant."""
+    sample = str(SAMPLES / "cat.webp")
+    done = run("local.demo.describe", sample, OPENAI_BASE_URL=standin.base_url, LANGUAGE="en_US:en")
+    assert (done.returncode, done.stdout.count(OPENING)) == (0, 1), done.stderr
+    assert "Model: stand-in at http://127.0.0.1:" in done.stderr
+    (asked,) = standin.requests()
+    assert asked["model"] == "stand-in"
+    assert "BCP-47 tag en." in asked["prompt"]
 
 
 def test_an_upload_to_nowhere_is_an_error() -> None:
