@@ -1,10 +1,15 @@
 """What the documents promise of themselves."""
 
+import ast
 import re
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+from describer import errors
+from describer.delivery.claim import NothingToDo
+from describer.model.description import Description
 from local.servers.function import ROOT
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -22,6 +27,33 @@ def test_the_hosted_workflow_takes_fixed_code_only() -> None:
     actions = re.findall(r"uses: (\S+)", text)
     assert actions
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action) for action in actions)
+
+
+def _logged() -> set[str]:
+    """Give the outcomes that a log line can have: of errors, of claims, and those named there."""
+    found = {Description("a", reason, None).outcome for reason in ("stop", "length")}
+    found |= set(get_args(get_type_hints(NothingToDo)["outcome"]))
+    kinds: list[type[Exception]] = [errors.PermanentError, errors.TransientError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        found |= {vars(kind)["outcome"]} if "outcome" in vars(kind) else set()
+    for file in (ROOT / "describer").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Answer":
+                outcome = node.args[1]
+                if isinstance(outcome, ast.Constant):
+                    found.add(str(outcome.value))
+    return found
+
+
+def test_the_page_of_outcomes_has_each_that_a_log_line_can_have() -> None:
+    """And none besides: first those that a record has, too, then those of the log alone."""
+    page = (DOCS / "outcomes.md").read_text(encoding="utf-8")
+    recorded, _, rest = page.partition("## In the log only")
+    tables = [recorded, rest.partition("\n## ")[0]]
+    rows = [set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) for table in tables]
+    assert rows[0] | rows[1] == _logged()
+    assert not rows[0] & rows[1]
 
 
 def test_every_platform_note_has_a_test_that_exists() -> None:
