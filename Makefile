@@ -1,11 +1,11 @@
-# Every target sets up what it needs; nothing is to be installed by hand but Python 3.11 to 3.13,
+# Every target sets up what it needs; nothing is to be installed by hand but Python 3.11 to 3.14,
 # and, for the real parts, Java and the emulators of the Google Cloud CLI.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # The first Python of a fitting version; set PYTHON to choose another.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
 	&& echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -66,7 +66,7 @@ $(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirement
 	@touch $@
 
 $(READY): requirements-dev.txt
-	@test -n "$(PYTHON)" || { echo 'Python 3.11, 3.12 or 3.13 is needed; install one, or set PYTHON.'; exit 2; }
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 to 3.14 is needed; install one, or set PYTHON.'; exit 2; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt

@@ -201,9 +201,10 @@ variable "runtime" {
   default     = "python313"
   nullable    = false
 
+  # https://docs.cloud.google.com/run/docs/runtimes/python
   validation {
-    condition     = contains(["python311", "python312", "python313"], var.runtime)
-    error_message = "runtime is \"${var.runtime}\": expected python311, python312 or python313."
+    condition     = contains(["python311", "python312", "python313", "python314"], var.runtime)
+    error_message = "runtime is \"${var.runtime}\": expected python311, python312, python313 or python314."
   }
 }
 
