@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from local.servers.processes import LOOPBACK, Server, answers, free_port, runnin
 PROJECT = "demo-describer"
 
 _JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Duser.language=en")
+_OLDEST_JAVA = 17
 _USUAL_FOLDERS = (
     "~/google-cloud-sdk",
     "/usr/lib/google-cloud-sdk",
@@ -66,8 +68,9 @@ class Part:
                 f" (Debian and Ubuntu: apt-get install google-cloud-cli-{self._package})."
             )
         if java() is None:
+            old = "".join(f", and {found} is Java {major}" for found, major in _javas() if major)
             return (
-                f"{self.title} needs Java 17 or later (Debian and Ubuntu:"
+                f"{self.title} needs Java {_OLDEST_JAVA} or later{old} (Debian and Ubuntu:"
                 " apt-get install default-jre-headless; macOS: brew install openjdk)."
             )
         return None
@@ -116,9 +119,9 @@ def missing_parts() -> list[str]:
     return [why for why in (why_no_firestore(), why_no_pubsub(), why_no_gcs()) if why]
 
 
-def start_firestore(*, rules: Path | None = None) -> Server:
+def start_firestore(*, rules: Path | None = None, port: int | None = None) -> Server:
     """Start the Firestore emulator; ready once `FIRESTORE_READY` holds."""
-    port = free_port()
+    port = port or free_port()
     jar = _archive(FIRESTORE)
     command = [_java(), *_JVM, "-Xmx512m", "-cp", str(jar)]
     command += ["com.google.cloud.datastore.emulator.firestore.CloudFirestore", "start"]
@@ -184,15 +187,9 @@ def gcs_server(pubsub_host: str | None = None, topic: str = "uploads") -> Iterat
         yield server
 
 
-@functools.cache
 def java() -> str | None:
-    """Find a Java that runs; macOS has a `/usr/bin/java` that only says where to buy one."""
-    home = os.environ.get("JAVA_HOME")
-    for program in ([str(Path(home, "bin", "java"))] if home else []) + ["java"]:
-        found = shutil.which(program)
-        if found and _runs([found, "-version"]):
-            return found
-    return None
+    """Find a Java that runs and is new enough."""
+    return next((found for found, major in _javas() if major >= _OLDEST_JAVA), None)
 
 
 def gcs_program() -> Path | None:
@@ -226,12 +223,29 @@ def _archive(part: Part) -> Path:
 def _java() -> str:
     program = java()
     if program is None:
-        raise FileNotFoundError("Java 17 or later is not installed.")
+        raise FileNotFoundError(f"Java {_OLDEST_JAVA} or later is not installed.")
     return program
 
 
-def _runs(command: list[str]) -> bool:
+@functools.cache
+def _javas() -> list[tuple[str, int]]:
+    """Give each Java there is and its major version, 0 for one that does not run.
+
+    macOS has a `/usr/bin/java` that only says where to get one.
+    """
+    home = os.environ.get("JAVA_HOME")
+    named = [str(Path(home, "bin", "java"))] if home else []
+    programs = dict.fromkeys(filter(None, map(shutil.which, [*named, "java"])))
+    return [(program, _major(program)) for program in programs]
+
+
+def _major(program: str) -> int:
     done = subprocess.run(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        [program, "-version"], capture_output=True, encoding="utf-8", errors="replace", check=False
     )
-    return done.returncode == 0
+    # Up to Java 8 it calls itself 1.8.
+    told = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
+    if done.returncode != 0:
+        return 0
+    # One that does not tell in the usual way may be anything; it is tried.
+    return int(told[1]) if told else _OLDEST_JAVA

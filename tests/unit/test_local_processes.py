@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from local.servers import processes
-from local.servers.emulators import FIRESTORE, missing_parts, why_no_firestore, why_no_gcs
+from local.servers.emulators import FIRESTORE, _javas, missing_parts, why_no_firestore, why_no_gcs
 from local.servers.function import FunctionServer
 from local.servers.processes import Server, StartError, accepts, free_port, start, wait_ready
 
@@ -142,6 +142,36 @@ def test_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert "gcloud components install pubsub-emulator" in pubsub
     assert "apt-get install google-cloud-cli-pubsub-emulator" in pubsub
     assert "fake-gcs-server" in gcs
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        pytest.param('java version "1.8.0_392"', 8, id="8"),
+        pytest.param('openjdk version "11.0.21" 2023-10-17', 11, id="11"),
+        pytest.param('openjdk version "17" 2021-09-14', None, id="17"),
+        pytest.param('openjdk version "25-ea" 2025-09-16', None, id="25"),
+        pytest.param("some other machine", None, id="untold"),
+    ],
+)
+def test_an_old_java_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, found: int | None
+) -> None:
+    """With the version found and the one needed, and before it is started in vain."""
+    java = tmp_path / "java"
+    java.write_text(f"#!/bin/sh\necho '{said}' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda name: str(java) if name == "java" else None)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv(FIRESTORE.variable, str(java))
+    _javas.cache_clear()
+    why = why_no_firestore()
+    _javas.cache_clear()
+    if found is None:
+        assert why is None
+    else:
+        assert why is not None
+        assert f"needs Java 17 or later, and {java} is Java {found} (" in why
 
 
 def test_an_archive_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
