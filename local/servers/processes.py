@@ -9,15 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import IO
 
 from local.http import call
+from local.servers.place import keep_folder, new_log_folder
 
 LOOPBACK = "127.0.0.1"
 # Below the range that Linux and macOS give to outgoing connections: a port found free stays free.
@@ -77,23 +78,21 @@ class Server:
         _guard_note("-", self.process.pid)
 
 
-def free_port() -> int:
-    """Find a TCP port on 127.0.0.1 that nothing listens on."""
+def free_port(wanted: int | None = None) -> int:
+    """Find a TCP port on 127.0.0.1 that nothing listens on: the one wanted, if that is free."""
+    if wanted is not None and _is_free(wanted, after_use=True):
+        return wanted
     for port in random.SystemRandom().sample(PORTS, 200):
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise StartError(f"No free port between {PORTS.start} and {PORTS.stop} on {LOOPBACK}.")
 
 
 def log_folder() -> Path:
-    """Give this process's temporary folder for logs; removed at exit unless something failed."""
-    global _logs  # noqa: PLW0603 - one for the process
+    """Give this process's folder for logs; removed at exit unless something failed."""
+    global _logs, _logs_lock
     if _logs is None:
-        _logs = Path(tempfile.mkdtemp(prefix="describer-"))
+        _logs, _logs_lock = new_log_folder()
         atexit.register(_remove_logs)
     return _logs
 
@@ -102,6 +101,7 @@ def keep_logs() -> Path:
     """Keep the log folder after the end of this process, and give its path."""
     global _keep  # noqa: PLW0603 - one for the process
     _keep = True
+    keep_folder(log_folder())
     return log_folder()
 
 
@@ -198,6 +198,17 @@ def answers(path: str) -> Callable[[Server], bool]:
     return check
 
 
+def _is_free(port: int, *, after_use: bool = False) -> bool:
+    """Tell whether a port can be listened on, also while its last connections fade away."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, after_use)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
 def _signal_group(process: subprocess.Popen[bytes], signum: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signum)
@@ -231,6 +242,7 @@ def _end_guard(guard: subprocess.Popen[bytes]) -> None:
 
 
 _logs: Path | None = None
+_logs_lock: IO[str] | None = None
 _keep = False
 _guard: subprocess.Popen[bytes] | None = None
 _guard_lock = threading.Lock()
