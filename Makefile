@@ -11,16 +11,21 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo describe test lint chaos bench lock clean
+.PHONY: help demo upload describe test lint chaos bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY)  ## Describe sample images on this machine, live; KEEP=1 stays up
-	@KEEP=$(KEEP) $(BIN)/python -m local.demo $(ARGS)
+# As typed, and from where: neither make nor a shell reads anything into a name.
+demo upload describe: export NAMED := $(value FILE)
+demo upload describe: export FOLDER := $(value PWD)
 
-describe: export NAMED := $(value FILE)
-describe: export FOLDER := $(value PWD)
+demo: $(READY)  ## Describe sample images, or FILE=..., on this machine, live; KEEP=1 stays up
+	@KEEP=$(KEEP) $(BIN)/python -m local.demo --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
+
+upload: $(READY)  ## Describe images with the demo that stays up: make upload FILE=photo.jpg
+	@$(BIN)/python -m local.demo.upload --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
+
 describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg folder"
 	@$(BIN)/python -m local.demo.describe --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
 

@@ -1,6 +1,6 @@
 """`make demo`: everything on this machine, from an upload to its description in Firestore.
 
-python -m local.demo.__main__ [--keep] [--record FILE] [IMAGE_OR_FOLDER...]
+python -m local.demo [--keep] [--record FILE] [IMAGE_OR_FOLDER...]
 
 Ends by itself: 0 if every picture has been described, 1 otherwise.
 """
@@ -9,12 +9,15 @@ import argparse
 import contextlib
 import datetime as dt
 import os
+import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
@@ -23,30 +26,49 @@ from rich.live import Live
 from rich.text import Text
 
 from describer.errors import DescriberError
+from local.demo.names import objects_named, paths_named_in
+from local.demo.plain import plain, plain_line
 from local.demo.recording import Recording
-from local.demo.records import View, view_of
-from local.demo.screen import Picture, blocks, rows_for, shows_colours, summary, thumbnail
+from local.demo.records import Fields, View, view_of
+from local.demo.screen import (
+    Picture,
+    cards,
+    room_on,
+    rows_for,
+    shows_colours,
+    summary,
+    thumbnail,
+)
 from local.demo.site import Site, memory_site, stack_site
 from local.servers.bucket import BUCKET, SAMPLES, images_in
 from local.servers.choice import ModelChoice, choose_model
 from local.servers.emulators import missing_parts
+from local.servers.place import standing
 from local.servers.processes import StartError, keep_logs
 from local.standin.samples import NOTE
 
 WAIT_SECONDS = {"stand-in": 60.0, "server": 240.0, "vertex": 240.0}
 _FRAMES_PER_SECOND = 12
+_SENTENCE_END = re.compile(r"""[.!?…。]["')\]”]*(?=\s)""")
 
 
 class Screen:
     """The demo's output: live on a terminal, plain lines anywhere else."""
 
-    def __init__(self, console: Console, recording: Recording | None, head: list[Text]) -> None:
+    def __init__(
+        self,
+        console: Console,
+        recording: Recording | None = None,
+        head: Sequence[Text] = (),
+    ) -> None:
         """Show on this console, and in this recording below some lines of its own."""
         self._console = console
         self._recording = recording
         self._head = head
         self._told: dict[str, View] = {}
+        self._left: set[str] = set()
         self._live: Live | None = None
+        self._drawn: object = None
         self.pictures: list[Picture] = []
 
     @property
@@ -57,7 +79,8 @@ class Screen:
     @contextlib.contextmanager
     def growing(self) -> Iterator[None]:
         """Keep a part of the terminal for the texts that grow."""
-        if not self._console.is_terminal:
+        # Neither a pipe nor a terminal that calls itself dumb can move its cursor.
+        if not self._console.is_interactive:
             yield
             return
         live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -72,28 +95,54 @@ class Screen:
         if self._recording is not None and any(view.text for view in views.values()):
             self._recording.add(self._film(views))
         if self._live is not None:
-            rows = rows_for(self._console, len(self.pictures))
-            self._live.update(Group(Text(), blocks(self.pictures, views, rows=rows)), refresh=True)
+            shown = self._fitting(views)
+            rows = rows_for(self._console, len(shown))
+            drawn = (rows, [(picture, views.get(picture.name)) for picture in shown])
+            if drawn != self._drawn:
+                self._drawn = drawn
+                self._live.update(Group(Text(), cards(shown, views, rows=rows)), refresh=True)
             return
         for picture in self.pictures:
-            view = views.get(picture.name, View())
-            for line in _news(picture.name, self._told.get(picture.name, View()), view):
+            told = self._told.get(picture.name, View())
+            lines, self._told[picture.name] = news(
+                picture.name, told, views.get(picture.name, View())
+            )
+            for line in lines:
                 self._console.print(line, markup=False, soft_wrap=True)
-            self._told[picture.name] = view
 
     def finish(self, views: Mapping[str, View]) -> None:
-        """Leave the whole texts, where they were not printed yet, and the table."""
-        if self._console.is_terminal:
-            rows = rows_for(self._console, len(self.pictures))
-            self._console.print(blocks(self.pictures, views, rows=rows, whole=True))
-        self._console.print(summary(self.pictures, views))
+        """Leave the whole texts, where they were not printed yet."""
+        if self._console.is_interactive:
+            self._leave(self._unleft(), views)
         if self._recording is not None:
             self._recording.add(self._film(views))
+
+    def _fitting(self, views: Mapping[str, View]) -> list[Picture]:
+        """Give what has a place on the screen; what is done is left above to make some."""
+        room = room_on(self._console)
+        done = [p for p in self._unleft() if views.get(p.name, View()).finished]
+        over = len(self._unleft()) - room
+        if over > 0:
+            self._leave(done[-over:], views)
+        return self._unleft()[:room]
+
+    def _unleft(self) -> list[Picture]:
+        return [picture for picture in self.pictures if picture.name not in self._left]
+
+    def _leave(self, pictures: list[Picture], views: Mapping[str, View]) -> None:
+        self._left |= {picture.name for picture in pictures}
+        if pictures:
+            rows = rows_for(self._console, len(self.pictures))
+            self._console.print(cards(pictures, views, rows=rows, whole=True), end="")
 
     def _film(self, views: Mapping[str, View]) -> Group:
         assert self._recording is not None
         rows = self._recording.rows
-        return Group(*self._head, Text(), blocks(self.pictures, views, rows=rows))
+        return Group(*self._head, Text(), cards(self.pictures, views, rows=rows))
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that ends the demo in order, as Ctrl-C does; its number is the argument."""
 
 
 def main() -> int:
@@ -103,52 +152,92 @@ def main() -> int:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 100
     recording = Recording() if options.record else None
-    # A terminal that goes away or `kill` ends the demo as Ctrl-C does, in order.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_in_order()
     threading.excepthook = _leave_out_lost_streams
     try:
-        files = images_in(options.images or [SAMPLES])
-        described = _run(console, files, options, recording)
-    except KeyboardInterrupt:
+        described = _run(console, _files(options), options, recording)
+    except KeyboardInterrupt as ended:
         console.print("\nStopped.")
-        return 130
+        return 128 + (ended.args[0] if ended.args else signal.SIGINT)
     except (StartError, DescriberError, GoogleAuthError, OSError) as error:
         # google-auth gives some of its errors two arguments, of which the first is the sentence.
         sentence = error.args[0] if isinstance(error, GoogleAuthError) else error
-        console.print(Text(str(sentence), "red"), soft_wrap=True)
+        console.print(Text(plain(str(sentence)), "red"), soft_wrap=True)
         return 1
     if recording is not None:
         recording.save(options.record)
     return 0 if described else 1
 
 
+def _end_in_order() -> None:
+    """Have a closed window and `kill` end the demo as Ctrl-C does."""
+
+    def end(signum: int, _: object) -> None:
+        if signum == signal.SIGHUP:
+            # Nobody reads on: what is still printed must not fail.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.dup2(nowhere, sys.stderr.fileno())
+        raise Ended(signum)
+
+    signal.signal(signal.SIGTERM, end)
+    # Under nohup it is ignored, and stays so.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, end)
+
+
+def _files(options: argparse.Namespace) -> dict[str, Path]:
+    """Give what is uploaded, by object name."""
+    named = paths_named_in(options.named, options.folder) if options.named.strip() else []
+    if given := [*options.images, *named]:
+        return objects_named(given)
+    return {file.name: file for file in images_in([SAMPLES])}
+
+
 def _run(
     console: Console,
-    files: list[Path],
+    files: Mapping[str, Path],
     options: argparse.Namespace,
     recording: Recording | None,
 ) -> bool:
     missing = missing_parts()
-    model = choose_model(bucket=BUCKET, by_uri=not missing)
-    model = model.replaying({file.name: file for file in files})
+    model = choose_model(bucket=BUCKET, by_uri=not missing).replaying(files)
     said = [Text.assemble(("Model", "bold"), f": {model.line}.")]
     said += [Text(f"{note}.", "yellow") for note in model.notes]
     if model.profiles:
         said.append(Text(NOTE))
     console.print(*said, sep="\n")
-    with _site(console, model, missing) as site:
+    with _site(console, model, missing) as site, _found(console, site, options) as stays:
         head = [Text("$ make demo", "bold"), said[-1]]
         screen = Screen(console, recording, head)
         views = _describe_all(site, files, screen, WAIT_SECONDS[model.kind])
         screen.finish(views)
-        described = all(views.get(file.name, View()).outcome == "described" for file in files)
+        console.print(summary(screen.pictures, views))
+        described = all(views.get(name, View()).outcome == "described" for name in files)
         if not described:
             _explain(console, site)
-        if options.keep and site.addresses:
-            _stay(console, site, screen)
-        elif site.addresses:
+        if stays:
+            _stay(console, site, files)
+        elif site.demo and not options.keep:
             console.print("\nStay up and upload your own: [bold]make demo KEEP=1[/]")
     return described
+
+
+@contextlib.contextmanager
+def _found(console: Console, site: Site, options: argparse.Namespace) -> Iterator[bool]:
+    """Let `make upload` find the demo, if it stays up; tell whether it does."""
+    if not options.keep or site.demo is None:
+        if options.keep:
+            console.print(
+                "[yellow]KEEP=1 needs the full stack:[/] without it there is no bucket to upload"
+                " to, so this ends by itself."
+            )
+        yield False
+        return
+    with standing(site.demo) as alone:
+        if not alone:
+            console.print("[yellow]Another demo is up[/]; `make upload` goes to that one.")
+        yield True
 
 
 @contextlib.contextmanager
@@ -167,8 +256,8 @@ def _site(console: Console, model: ModelChoice, missing: list[str]) -> Iterator[
     started = time.monotonic()
     with contextlib.ExitStack() as parts:
         with console.status("Starting") as status:
-            say = status.update if console.is_terminal else console.print
-            site = parts.enter_context(stack_site(model, say))
+            say = status.update if console.is_interactive else console.print
+            site = parts.enter_context(stack_site(model, say, console.print))
         console.print(
             f"[bold]Up[/] in {time.monotonic() - started:.1f} s: bucket, Pub/Sub, Eventarc,"
             " the function, Firestore.",
@@ -180,7 +269,7 @@ def _site(console: Console, model: ModelChoice, missing: list[str]) -> Iterator[
 
 
 def _describe_all(
-    site: Site, files: list[Path], screen: Screen, wait_seconds: float
+    site: Site, files: Mapping[str, Path], screen: Screen, wait_seconds: float
 ) -> Mapping[str, View]:
     waiting = list(files)
     deadline = time.monotonic() + wait_seconds
@@ -189,55 +278,92 @@ def _describe_all(
     with screen.growing():
         while time.monotonic() < deadline:
             if waiting:
-                file = waiting.pop(0)
-                site.upload(file)
+                name = waiting.pop(0)
+                site.upload(name, files[name])
                 now = dt.datetime.now(dt.UTC)
-                art = thumbnail(file) if colours else ()
-                screen.pictures.append(Picture(file.name, now, art))
+                art = thumbnail(files[name]) if colours else ()
+                screen.pictures.append(Picture(name, now, art))
             views = {name: view_of(fields) for name, fields in site.records().items()}
             screen.show(views)
-            if not waiting and all(views.get(file.name, View()).finished for file in files):
+            if not waiting and all(views.get(name, View()).finished for name in files):
                 break
             site.pause(1 / _FRAMES_PER_SECOND)
     return views
 
 
-def _stay(console: Console, site: Site, screen: Screen) -> None:
+def _stay(console: Console, site: Site, shown: Iterable[str]) -> None:
     console.print("\n[bold]It stays up[/]; Ctrl-C ends it.")
     for title, line in site.addresses:
         console.print(f"  [dim]{title}[/]")
         console.print(f"    {line}", markup=False, soft_wrap=True)
-    known = {picture.name for picture in screen.pictures}
-    told: dict[str, View] = {}
+    console.print()
+    records = site.records()
+    seen = {name: records[name]["generation"] for name in shown if name in records}
     while True:
-        for name, fields in site.records().items():
-            view = view_of(fields)
-            for line in [] if name in known else _news(name, told.get(name, View()), view):
-                console.print(line, markup=False, soft_wrap=True)
-            told[name] = view
+        if _new(site.records(), seen):
+            _show_new(console, site, seen)
         site.pause(0.2)
 
 
-def _news(name: str, before: View, now: View) -> list[str]:
-    """Say in plain lines what is new in a record."""
-    lines = []
-    if now.attempt != before.attempt:
-        lines.append(f"{name} | attempt {now.attempt}")
-    grown = now.text.removeprefix(before.text).strip()
-    if grown:
-        lines.append(f"{name} | {grown}")
-    if now.message and now.message != before.message:
-        lines.append(f"{name} | {now.message}")
-    if now.state != before.state and now.finished:
-        lines.append(f"{name} | {now.state} {now.outcome}")
-    return lines
+def _new(records: Mapping[str, Fields], seen: Mapping[str, Any]) -> list[str]:
+    return [name for name, fields in records.items() if fields["generation"] != seen.get(name)]
+
+
+def _show_new(console: Console, site: Site, seen: dict[str, Any]) -> None:
+    """Show what was uploaded, newest first, until all of it is finished."""
+    screen = Screen(console)
+    views: dict[str, View] = {}
+    try:
+        with screen.growing():
+            while not screen.pictures or not all(
+                views[picture.name].finished for picture in screen.pictures
+            ):
+                records = site.records()
+                for name in sorted(_new(records, seen), key=lambda n: records[n]["generation"]):
+                    seen[name] = records[name]["generation"]
+                    again = [p for p in screen.pictures if p.name != name]
+                    screen.pictures = [Picture(name, dt.datetime.now(dt.UTC)), *again]
+                views = {p.name: view_of(records[p.name]) for p in screen.pictures}
+                screen.show(views)
+                site.pause(1 / _FRAMES_PER_SECOND)
+    finally:
+        screen.finish(views)
+
+
+def news(name: str, told: View, now: View) -> tuple[list[str], View]:
+    """Say in plain lines what is new in a record, its text in whole sentences.
+
+    Args:
+        name: object name.
+        told: what this gave last time; `View()` at first.
+        now: the record.
+
+    Returns:
+        The lines, and what has been told with them.
+    """
+    lines, text = [], now.text.strip()
+    if now.attempt != told.attempt:
+        lines.append("being described" + (f", attempt {now.attempt}" if now.attempt > 1 else ""))
+    before = told.text if text.startswith(told.text) else ""
+    grown = text[len(before) :]
+    if not now.finished:
+        ends = list(_SENTENCE_END.finditer(grown))
+        grown = grown[: ends[-1].end()].rstrip() if ends else ""
+    if grown.strip():
+        lines.append(" ".join(grown.split()))
+    if now.message and now.message != told.message:
+        lines.append(now.message)
+    if now.finished and now.state != told.state:
+        lines.append(now.outcome or now.state)
+    said = [f"{plain_line(name)} | {line}" for line in lines]
+    return said, replace(now, text=before + grown)
 
 
 def _explain(console: Console, site: Site) -> None:
     folder = keep_logs()
     console.print(f"\n[red]Not all were described.[/] The logs are in {folder}")
     for line in site.last_log_lines():
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+        console.print(f"  {plain_line(line)}", markup=False, soft_wrap=True)
 
 
 def _leave_out_lost_streams(failure: threading.ExceptHookArgs) -> None:
@@ -252,6 +378,8 @@ def _options() -> argparse.Namespace:
         description="Describe pictures on a local stack, from upload to Firestore.",
     )
     parser.add_argument("images", nargs="*", type=Path, help="default: the samples")
+    parser.add_argument("--named", default="", help="files in one text, as in FILE=... for make")
+    parser.add_argument("--folder", type=Path, default=Path(), help="where those names are")
     parser.add_argument("--keep", action="store_true", help="stay up afterwards (also: KEEP=1)")
     parser.add_argument("--record", type=Path, metavar="FILE", help="save an animated SVG")
     options = parser.parse_args()

@@ -4,7 +4,7 @@ import glob
 import shlex
 from pathlib import Path
 
-from local.servers.bucket import is_image
+from local.servers.bucket import images_in, is_image
 
 
 def paths_named_in(text: str, folder: Path = Path()) -> list[Path]:
@@ -35,6 +35,31 @@ def images_below(paths: list[Path]) -> list[Path]:
     A folder without images stays, for `images_in` to tell.
     """
     return [found for path in paths for found in _below(path) or [path]]
+
+
+def objects_named(paths: list[Path]) -> dict[str, Path]:
+    """Give the files that these paths stand for, by the names that their objects get.
+
+    A file has its own name; an image in a folder or below it has the folder's before its place
+    there, as in `holiday/beach/a.jpg`.
+
+    Raises:
+        OSError: a path that is not there, a folder without images, two objects of one name, or a
+            name that no object can have.
+    """
+    objects: dict[str, Path] = {}
+    for path in paths:
+        for file in images_in(images_below([path])):
+            inside = path.resolve().name / file.relative_to(path)
+            name = inside.as_posix() if path.is_dir() else path.name
+            if name.encode(errors="ignore").decode() != name:
+                raise OSError(f"{name!a}: not Unicode, as an object's name must be.")
+            if objects.setdefault(name, file).resolve() != file.resolve():
+                raise FileExistsError(
+                    f"{objects[name]} and {file} would both be the object {name};"
+                    " upload one after the other, or name their folder."
+                )
+    return objects
 
 
 def _below(path: Path) -> list[Path]:

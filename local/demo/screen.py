@@ -1,4 +1,4 @@
-"""What the demo shows in a terminal: one block per picture, its text growing, then a table."""
+"""What the demo shows in a terminal: a card for each picture, its text growing, then a table."""
 
 import datetime as dt
 import io
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from local.demo.plain import plain_line
 from local.demo.records import View
 
 _STATES = {
@@ -20,7 +22,9 @@ _STATES = {
     "PROCESSING": ("●", "describing", "yellow"),
     "COMPLETED": ("✓", "described", "green"),
     "ERRORED": ("✗", "failed", "red"),
+    "UNRECORDED": ("✗", "skipped", "yellow"),
 }
+# Cards of fewer rows stand without a thumbnail, and without a line between them.
 _LEAST_ROWS, _MOST_ROWS = 3, 7
 
 
@@ -36,7 +40,7 @@ class Picture:
 
     name: str
     uploaded_at: dt.datetime
-    thumbnail: tuple[Text, ...]
+    thumbnail: tuple[Text, ...] = ()
 
 
 def thumbnail(path: Path, rows: int = _MOST_ROWS, columns: int = 16) -> tuple[Text, ...]:
@@ -61,16 +65,24 @@ def thumbnail(path: Path, rows: int = _MOST_ROWS, columns: int = 16) -> tuple[Te
 
 def shows_colours(console: Console) -> bool:
     """Tell whether a thumbnail would look like one: sixteen colours are too few."""
-    return console.color_system in {"256", "truecolor"}
+    return console.color_system in {"256", "truecolor"} and not console.no_color
+
+
+def room_on(console: Console) -> int:
+    """Give how many rows the cards can have so that all are on the screen."""
+    return max(1, console.height - 2)
 
 
 def rows_for(console: Console, pictures: int) -> int:
-    """Give how many rows each picture can have so that all fit on the screen."""
-    fit = (console.height - 5) // max(pictures, 1) - 1
-    return max(_LEAST_ROWS, min(_MOST_ROWS, fit))
+    """Give how many rows each card can have so that all fit on the screen, if at all."""
+    room = room_on(console)
+    apart = room // max(pictures, 1) - 1
+    if apart >= _LEAST_ROWS:
+        return min(_MOST_ROWS, apart)
+    return max(1, min(_LEAST_ROWS - 1, room // max(pictures, 1)))
 
 
-def blocks(
+def cards(
     pictures: Sequence[Picture], views: Mapping[str, View], *, rows: int, whole: bool = False
 ) -> RenderableType:
     """Lay out all pictures.
@@ -78,12 +90,19 @@ def blocks(
     Args:
         pictures: in the order shown.
         views: their records by name.
-        rows: height of each block; the last lines of a longer text are shown.
+        rows: height of each card; the last lines of a longer text are shown. In a single one the
+            text's end stands beside the name.
         whole: show all of each text, however high that is.
     """
     parts: list[RenderableType] = []
     for picture in pictures:
-        parts += [_block(picture, views.get(picture.name, View()), rows, whole=whole), Text()]
+        view = views.get(picture.name, View())
+        if rows == 1 and not whole:
+            parts.append(_Line(picture, view))
+            continue
+        parts.append(_card(picture, view, rows, whole=whole))
+        if whole or rows >= _LEAST_ROWS:
+            parts.append(Text())
     return Group(*parts)
 
 
@@ -91,14 +110,14 @@ def summary(pictures: Sequence[Picture], views: Mapping[str, View]) -> Table:
     """Make the table of finished records."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for heading in ("object", "state", "outcome"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, no_wrap=True, overflow="ellipsis")
     for heading in ("attempt", "first text", "finished", "words", "tokens"):
         table.add_column(heading, justify="right", no_wrap=True)
     for picture in pictures:
         view = views.get(picture.name, View())
         colour = _STATES.get(view.state, ("", "", "dim"))[2]
         table.add_row(
-            picture.name,
+            Text(plain_line(picture.name)),
             Text(view.state, colour),
             view.outcome or "-",
             str(view.attempt or "-"),
@@ -123,32 +142,70 @@ class _Tail:
         return lines if self._rows is None else lines[-self._rows :]
 
 
-def _block(picture: Picture, view: View, rows: int, *, whole: bool) -> Table:
+class _Line:
+    """A card of one row."""
+
+    def __init__(self, picture: Picture, view: View) -> None:
+        self._picture = picture
+        self._view = view
+
+    def __rich_console__(self, console: Console, options: object) -> list[Text]:
+        width = getattr(options, "max_width", console.width)
+        line = _heading(self._picture, self._view, name_cells=width // 3)
+        line.append("  ")
+        said = " ".join(_body(self._view).plain.split())
+        room = width - line.cell_len
+        # The end of a text is what is new; of what went wrong, the beginning tells most.
+        if cell_len(said) > room and not self._view.message:
+            said = "…" + chop_cells(said[::-1], max(1, room - 1))[0][::-1]
+        line.append(said)
+        line.truncate(width, overflow="ellipsis")
+        return [line]
+
+
+def _card(picture: Picture, view: View, rows: int, *, whole: bool) -> RenderableType:
+    art = picture.thumbnail if rows >= _LEAST_ROWS else ()
+    body = _Tail(_body(view), None if whole else rows - 1)
+    heading = _heading(picture, view, details=True)
+    if not art:
+        return Group(heading, Padding(body, (0, 0, 0, 2)))
     grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    grid.add_column(width=max((cell_len(row.plain) for row in picture.thumbnail), default=0))
+    grid.add_column(width=max(cell_len(row.plain) for row in art))
     grid.add_column(ratio=1)
-    art = Group(*_shrunk(picture.thumbnail, rows))
+    grid.add_row(Group(*_shrunk(art, rows)), Group(heading, body))
+    return grid
+
+
+def _body(view: View) -> Text:
     text = Text(view.text, "" if view.finished else "default")
     if view.state == "PROCESSING" and view.text:
         text.append(" ▌", "yellow")
     if view.message:
-        text.append(f" {view.message}", "red" if view.state == "ERRORED" else "yellow")
-    body = _Tail(text, None if whole else rows - 1)
-    grid.add_row(art, Group(_heading(picture, view), body))
-    return grid
+        colour = "red" if view.state == "ERRORED" else "yellow"
+        text.append(f" {view.message}" if view.text else view.message, colour)
+    return text
 
 
-def _heading(picture: Picture, view: View) -> Text:
+def _heading(
+    picture: Picture, view: View, *, details: bool = False, name_cells: int | None = None
+) -> Text:
     sign, word, colour = _STATES.get(view.state, ("?", view.state, "dim"))
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(picture.name, "bold")
+    line.append(plain_line(picture.name), "bold")
+    if name_cells is not None:
+        line.truncate(name_cells, overflow="ellipsis")
     line.append(f"  {sign} {view.outcome or word}", colour)
-    if view.attempt:
+    if view.attempt > 1 or (view.attempt and details):
         line.append(f"  attempt {view.attempt}", "dim" if view.attempt == 1 else "yellow")
-    if view.first_text_at:
+    if view.first_text_at and details:
         line.append(f"  first text {_after(picture, view.first_text_at)}", "dim")
     if view.completed_at:
-        line.append(f"  finished {_after(picture, view.completed_at)}", "dim")
+        line.append(
+            f"  finished {_after(picture, view.completed_at)}"
+            if details
+            else f"  {_after(picture, view.completed_at)}",
+            "dim",
+        )
     return line
 
 

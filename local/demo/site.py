@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import os
+import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,20 +17,31 @@ from describer.delivery.pipeline import Pipeline
 from describer.images.loading import Images
 from describer.records.memory import MemoryStore
 from describer.settings import Settings
-from local.demo.records import Fields, Records, firestore_records
+from local.demo.records import (
+    Fields,
+    Records,
+    Unrecorded,
+    firestore_records,
+    newest,
+    unrecorded,
+)
 from local.servers.bucket import BUCKET, LocalFiles, content_type_of, upload, upload_url
 from local.servers.choice import ModelChoice
 from local.servers.events import FINALIZED
+from local.servers.function import ROOT
 from local.servers.model import start_standin
-from local.servers.processes import wait_ready
+from local.servers.place import BUCKET_PORT, FIRESTORE_PORT, Demo
+from local.servers.processes import free_port, wait_ready
 from local.servers.stack import (
     COLLECTION,
     STANDIN_FIRST_SECONDS,
     STANDIN_PACE_SECONDS,
+    Ports,
     Stack,
     running_stack,
 )
 
+_WANTED = Ports(BUCKET_PORT, FIRESTORE_PORT)
 _LAST_LINES = 5
 _REDELIVERY_SECONDS = 2.0
 
@@ -39,31 +51,54 @@ class Site:
     """What the demo does with wherever it runs.
 
     Attributes:
-        upload: puts a file into the bucket, and so sets everything off.
-        records: gives the records as they are now.
+        upload: puts a file into the bucket under a name, and so sets everything off.
+        records: gives the records as they are now, and why there is none where none will be.
         last_log_lines: what to look at when something failed.
-        addresses: title and command of what one can do while it stays up.
+        demo: where it can be found while it stays up; None if it cannot stay.
+        addresses: title and command of what one can do then.
         pause: waits so many seconds.
     """
 
-    upload: Callable[[Path], Any]
+    upload: Callable[[str, Path], Any]
     records: Records
     last_log_lines: Callable[[], list[str]]
-    addresses: list[tuple[str, str]]
+    demo: Demo | None = None
+    addresses: Sequence[tuple[str, str]] = ()
     pause: Callable[[float], None] = time.sleep
 
 
 @contextlib.contextmanager
-def stack_site(model: ModelChoice, say: Callable[[str], Any]) -> Iterator[Site]:
-    """Run on the full stack."""
+def stack_site(
+    model: ModelChoice,
+    say: Callable[[str], Any],
+    note: Callable[[str], Any],
+    wanted: Ports = _WANTED,
+) -> Iterator[Site]:
+    """Run on the full stack.
+
+    Args:
+        model: what answers.
+        say: told of each step, for a progress display.
+        note: told what is to stay on the screen.
+        wanted: its ports if they are free, by default the demo's own.
+    """
+    ports = Ports(*map(free_port, wanted))
+    for part, first, port in zip(("the bucket", "Firestore"), wanted, ports, strict=True):
+        if port != first:
+            note(f"Port {first} is taken, so {part} is at {port} this time.")
+    # What gets no record is told of in lines of this level.
+    env = {"LOG_LEVEL": "INFO"}
     with (
-        running_stack(model, say=say) as stack,
+        running_stack(model, env=env, ports=ports, say=say) as stack,
         firestore_records(stack.firestore.host, stack.project, COLLECTION) as records,
     ):
+        skipped = Unrecorded(stack.function.log)
+        demo = Demo(stack.storage.url, stack.records_url, str(stack.function.log))
         yield Site(
-            upload=lambda file: upload(stack.storage.url, file),
-            records=records,
+            upload=lambda name, file: upload(stack.storage.url, file, name),
+            records=lambda: newest(records(), skipped.records()),
             last_log_lines=lambda: stack.function.tail(_LAST_LINES).splitlines(),
+            demo=demo,
             addresses=_addresses(stack),
         )
 
@@ -95,26 +130,36 @@ def memory_site(
         images = Images(settings, LocalFiles(files))
         pipeline = Pipeline(settings, store, build_model(settings), images)
         loop = cleanup.enter_context(_loop())
+        ended = threading.Event()
         cleanup.callback(
             lambda: asyncio.run_coroutine_threadsafe(pipeline.close(), loop).result(timeout=10)
         )
 
-        def put(file: Path) -> None:
-            files[file.name] = file
-            asyncio.run_coroutine_threadsafe(_deliver(pipeline, file), loop)
+        cleanup.callback(ended.set)
+        skipped: dict[str, Fields] = {}
+
+        def put(name: str, file: Path) -> None:
+            files[name] = file
+            asyncio.run_coroutine_threadsafe(_deliver(pipeline, name, file, skipped, ended), loop)
 
         def records() -> Mapping[str, Fields]:
-            return {fields["name"]: fields for fields in store.documents().values()}
+            recorded = {fields["name"]: fields for fields in store.documents().values()}
+            return newest(recorded, dict(skipped))
 
-        yield Site(upload=put, records=records, last_log_lines=list, addresses=[])
+        yield Site(upload=put, records=records, last_log_lines=list)
 
 
-async def _deliver(pipeline: Pipeline, file: Path) -> None:
-    """Deliver until it is acknowledged, as Eventarc does."""
-    attributes, content = event_for(file, file.name)
+async def _deliver(
+    pipeline: Pipeline, name: str, file: Path, skipped: dict[str, Fields], ended: threading.Event
+) -> None:
+    """Deliver until it is acknowledged, as Eventarc does, or all has ended."""
+    attributes, content = event_for(file, name)
     while True:
         answer = await pipeline.deliver(attributes, content)
-        if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        if answer.outcome in Unrecorded.OUTCOMES:
+            generation = int(content["generation"])
+            skipped[name] = unrecorded(name, generation, answer.outcome, answer.message)
+        if ended.is_set() or answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return
         await asyncio.sleep(_REDELIVERY_SECONDS)
 
@@ -150,15 +195,14 @@ def _addresses(stack: Stack) -> list[tuple[str, str]]:
     url = stack.storage.url
     return [
         (
-            "describe a picture of yours",
-            f"STORAGE_EMULATOR_HOST={url} python -m local.demo.upload photo.jpg",
+            "describe pictures of yours, from any folder",
+            f"make -sC {shlex.quote(str(ROOT))} upload FILE=photo.jpg",
         ),
         (
             "the same with curl",
-            "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg"
-            f" '{upload_url(url, 'photo.jpg')}'",
+            f"curl --data-binary @photo.jpg '{upload_url(url, 'photo.jpg')}'",
         ),
-        ("read the records", f"curl -g '{stack.records_url}'"),
+        ("read the records", f"curl '{stack.records_url}'"),
         ("read them with a client library", f"FIRESTORE_EMULATOR_HOST={stack.firestore.host}"),
-        ("the function's log", f"tail -f {stack.function.log}"),
+        ("the function's log", f"tail -f {shlex.quote(str(stack.function.log))}"),
     ]

@@ -19,17 +19,22 @@ class FunctionServer(Server):
 
     def logs(self) -> list[dict[str, Any]]:
         """Give the JSON lines written so far, in order; other lines are left out."""
-        entries = []
-        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict):
-                    entries.append(entry)
-        return entries
+        return json_lines(self.log.read_text(encoding="utf-8", errors="replace"))
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Give the lines that speak of one delivery each."""
         return [entry for entry in self.logs() if entry.get("message") == "delivery"]
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """Give the lines that are JSON objects."""
+    entries = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                entries.append(entry)
+    return entries
 
 
 def start_function(

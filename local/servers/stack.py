@@ -8,7 +8,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from local.servers.bucket import BUCKET, create_bucket
 from local.servers.choice import ModelChoice
@@ -25,8 +25,16 @@ from local.servers.model import start_standin
 from local.servers.processes import LOOPBACK, Server, free_port, wait_ready
 
 COLLECTION = "descriptions"
+
 # So that one picture takes about four seconds, which is what a hosted model takes.
 STANDIN_PACE_SECONDS, STANDIN_FIRST_SECONDS = 0.08, 0.7
+
+
+class Ports(NamedTuple):
+    """The ports that people are told of."""
+
+    storage: int
+    firestore: int
 
 
 @dataclass
@@ -57,6 +65,7 @@ def running_stack(
     model: ModelChoice,
     *,
     env: dict[str, str] | None = None,
+    ports: Ports | None = None,
     say: Callable[[str], Any] = lambda _: None,
 ) -> Iterator[Stack]:
     """Run everything, with an empty bucket `uploads`, until the block ends.
@@ -64,6 +73,7 @@ def running_stack(
     Args:
         model: what answers.
         env: more settings for the function.
+        ports: where people reach it; free ones by default.
         say: told of each step, for a progress display.
 
     Raises:
@@ -78,9 +88,9 @@ def running_stack(
 
         servers: list[Server] = []
         say("Starting the Firestore and Pub/Sub emulators")
-        firestore, pubsub = started(start_firestore()), started(start_pubsub())
-        storage_port = free_port()
+        storage_port, firestore_port = ports or (free_port(), free_port())
         storage_url = f"http://{LOOPBACK}:{storage_port}"
+        firestore, pubsub = started(start_firestore(port=firestore_port)), started(start_pubsub())
         standin_url = ""
         if model.kind == "stand-in":
             standin = start_standin(

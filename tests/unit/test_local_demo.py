@@ -8,11 +8,13 @@ import json
 import re
 import threading
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
@@ -20,9 +22,10 @@ from rich.text import Text
 from describer.errors import BucketError, ObjectGoneError, SettingsError
 from describer.images.room import Buffer
 from describer.values import Upload
+from local.demo.__main__ import Screen, news
 from local.demo.recording import Recording
-from local.demo.records import View, view_of
-from local.demo.screen import Picture, blocks, rows_for, summary, thumbnail
+from local.demo.records import Unrecorded, View, newest, view_of
+from local.demo.screen import Picture, cards, rows_for, shows_colours, summary, thumbnail
 from local.servers.bucket import SAMPLES, LocalFiles, images_in, upload_url
 from local.servers.choice import ModelChoice, choose_model
 from local.servers.function import ROOT
@@ -270,6 +273,143 @@ def test_a_view_tells_partial_from_finished() -> None:
     assert (done.text, done.finished) == ("A cat.", True)
 
 
+NASTY = "a\x1b]0;title\x07\x9b2J\nb.jpg"
+
+
+def test_nothing_in_a_record_commands_the_terminal() -> None:
+    """Neither the model's text, nor words of a server, nor an object's name."""
+    fields = {
+        "description": "A \x1b[31mcat\x1b[0m.\x07\nSecond\tline.",
+        "status": {"state": "ERRORED", "outcome": "x\x1b", "message": "no\x1b[2J\nroom"},
+    }
+    view = view_of(fields)
+    assert view.text == "A [31mcat[0m.\nSecond\tline."
+    assert (view.outcome, view.message) == ("x", "no[2J room")
+    pictures = [Picture(NASTY, NOW)]
+    shown = [
+        rendered(cards(pictures, {NASTY: view}, rows=1)),
+        rendered(cards(pictures, {NASTY: view}, rows=4)),
+        rendered(summary(pictures, {NASTY: view})),
+        *news(NASTY, View(), view)[0],
+    ]
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", "".join(shown).replace("\t", ""))
+    assert all("a]0;title2J b.jpg" in text for text in shown)
+
+
+def test_plain_lines_are_whole_sentences() -> None:
+    """On a pipe each is told once it has ended, the last one with the record."""
+    grown = [
+        "A cat",
+        "A cat of 3.",
+        "A cat of 3.5 kg sleeps. It",
+        "A cat of 3.5 kg sleeps. It snores",
+    ]
+    told, lines = View(), []
+    for text in grown:
+        now = View(state="PROCESSING", text=text, attempt=1)
+        said, told = news("a.jpg", told, now)
+        lines += said
+    done = View(state="COMPLETED", outcome="described", text=f"{grown[-1]}\nloudly!", attempt=1)
+    said, told = news("a.jpg", told, done)
+    assert [*lines, *said, *news("a.jpg", told, done)[0]] == [
+        "a.jpg | being described",
+        "a.jpg | A cat of 3.5 kg sleeps.",
+        "a.jpg | It snores loudly!",
+        "a.jpg | described",
+    ]
+
+
+def test_a_text_begun_anew_is_told_anew() -> None:
+    """What an attempt said that broke is not what the next one says."""
+    _, told = news("a", View(), View(state="PROCESSING", text="A cat. And", attempt=1))
+    again, _ = news("a", told, View(state="PROCESSING", text="One dog. Two", attempt=2))
+    assert again == ["a | being described, attempt 2", "a | One dog."]
+
+
+def test_the_log_tells_of_uploads_without_a_record(tmp_path: Path) -> None:
+    """Read on from where it ended; the reason stands where the text would, if it is the newer."""
+    log = tmp_path / "log"
+    skipped = Unrecorded(log)
+    assert skipped.records() == {}
+    line = {"message": "delivery", "outcome": "skipped", "cause": "not an image"}
+    line |= {"object_name": "a", "generation": "7"}
+    text = json.dumps(line) + "\n" + json.dumps({**line, "outcome": "described"}) + "\n"
+    log.write_text("booting\n" + text[:20])
+    assert skipped.records() == {}
+    log.write_text("booting\n" + text)
+    malformed = {"message": "delivery", "outcome": "malformed", "cause": "no name"}
+    with log.open("a") as file:
+        file.write(json.dumps(malformed) + "\n")
+    found = skipped.records()
+    view = view_of(found["a"])
+    assert (view.outcome, view.message) == ("skipped", "no record: not an image")
+    assert view.finished
+    assert view_of(found["an event"]).outcome == "malformed"
+    old, new = {"name": "a", "generation": 6}, {"name": "a", "generation": 8}
+    assert newest({"a": old}, found)["a"] == found["a"]
+    assert newest({"a": new}, found)["a"] == new
+
+
+def on_screen(console: Console, count: int) -> Screen:
+    """Show so many pictures, whose texts are long, on this console."""
+    text = " ".join(f"word{number}" for number in range(60)) + "."
+    view = View(state="PROCESSING", text=text, attempt=1)
+    screen = Screen(console)
+    screen.pictures = [Picture(f"photo-{number:02}.jpg", NOW) for number in range(count)]
+    views = {picture.name: view for picture in screen.pictures}
+    with screen.growing():
+        screen.show(views)
+        screen.show({name: replace(view, state="COMPLETED") for name in views})
+    return screen
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize(("height", "rows"), [(24, 1), (50, 2)])
+def test_twenty_at_once_are_readable(width: int, height: int, rows: int) -> None:
+    """Each has its name, its state and the newest words, and all of them are on the screen."""
+    text = " ".join(f"word{number}" for number in range(60)) + "."
+    pictures = [Picture(f"holiday/beach-{number:02}.jpg", NOW) for number in range(20)]
+    views = {p.name: View(state="PROCESSING", text=text, attempt=1) for p in pictures}
+    console = Console(file=io.StringIO(), width=width, height=height)
+    assert rows_for(console, 20) == rows
+    lines = rendered(cards(pictures, views, rows=rows), width).splitlines()
+    assert len(lines) == 20 * rows <= height - 2
+    assert max(map(cell_len, lines)) <= width
+    for number, picture in enumerate(pictures):
+        card = " ".join(lines[number * rows : (number + 1) * rows])
+        assert picture.name in card
+        assert "describing" in card
+        assert "word59. ▌" in card
+
+
+def test_more_than_fit_leave_the_screen_when_they_are_done() -> None:
+    """The oldest are left above, whole, so that none is lost; the rest stays in place."""
+    output = io.StringIO()
+    console = Console(file=output, width=80, height=12, force_terminal=True)
+    on_screen(console, 14)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output.getvalue())
+    whole = [name for name in re.findall(r"photo-\d\d", text) if f"{name}.jpg  ✓" in text]
+    assert "word0 " in text
+    assert set(whole) >= {"photo-10", "photo-11", "photo-12", "photo-13"}
+
+
+@pytest.mark.parametrize("environ", [{"TERM": "dumb"}, {"TERM": "unknown"}])
+def test_a_dumb_terminal_gets_plain_lines(environ: dict[str, str]) -> None:
+    """It cannot move its cursor: no escape sequence reaches it."""
+    output = io.StringIO()
+    console = Console(file=output, width=80, height=24, force_terminal=True, _environ=environ)
+    on_screen(console, 2)
+    assert "\x1b" not in output.getvalue()
+    assert "photo-01.jpg | being described\n" in output.getvalue()
+
+
+def test_without_colours_there_are_no_thumbnails() -> None:
+    """They would be blocks of one colour."""
+    colours = {"TERM": "xterm-256color"}
+    assert shows_colours(Console(force_terminal=True, _environ=colours))
+    assert not shows_colours(Console(force_terminal=True, _environ={**colours, "NO_COLOR": "1"}))
+
+
 def rendered(shown: object, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
     console.print(shown)
@@ -281,10 +421,10 @@ def test_a_long_text_shows_its_end_while_it_grows() -> None:
     words = " ".join(f"word{number}" for number in range(100))
     views = {"a.jpg": View(state="PROCESSING", text=words, attempt=1)}
     pictures = [Picture("a.jpg", NOW, ())]
-    growing = rendered(blocks(pictures, views, rows=3))
+    growing = rendered(cards(pictures, views, rows=3))
     assert "word99" in growing
     assert "word0 " not in growing
-    assert "word0 " in rendered(blocks(pictures, views, rows=3, whole=True))
+    assert "word0 " in rendered(cards(pictures, views, rows=3, whole=True))
 
 
 def test_every_picture_fits_on_the_screen() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.demo.names import images_below, paths_named_in
+from local.demo.names import images_below, objects_named, paths_named_in
 from local.servers.function import ROOT
 
 PLAIN, SPACED, QUOTED, PRICED, STARRED = (
@@ -72,6 +72,38 @@ def test_a_folder_stands_for_the_images_below_it(tmp_path: Path) -> None:
     given = [tmp_path / name for name in ("z.webp", "a", "empty", "nope")]
     found = [str(path.relative_to(tmp_path)) for path in images_below(given)]
     assert found == ["z.webp", "a/1.jpg", "a/b/2.PNG", "empty", "nope"]
+
+
+def test_objects_of_a_folder_keep_its_name(tmp_path: Path) -> None:
+    """A file has its own name alone; a folder's stands before all that is in it."""
+    for name in ("holiday/a.jpg", "holiday/my beach/b.PNG", "holiday/notes.txt", "c.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    named = objects_named([tmp_path / "holiday" / "my beach" / "..", tmp_path / "c.txt"])
+    assert list(named) == ["holiday/a.jpg", "holiday/my beach/b.PNG", "c.txt"]
+    assert all(file.exists() for file in named.values())
+
+
+def test_two_files_are_never_one_object(tmp_path: Path) -> None:
+    """One would be written over by the other, unseen; the same one named twice is one."""
+    for name in ("a/x.jpg", "b/x.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    paths = [tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg"]
+    assert len(objects_named([paths[0], paths[0], tmp_path / "b"])) == 2
+    with pytest.raises(FileExistsError, match=r"a/x\.jpg and .*b/x\.jpg would both be .* x\.jpg"):
+        objects_named(paths)
+
+
+def test_a_name_that_no_object_can_have_is_told(tmp_path: Path) -> None:
+    """Names of files are bytes, those of objects are Unicode."""
+    file = tmp_path / os.fsdecode(b"\xff.jpg")
+    try:
+        file.touch()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(OSError, match="not Unicode"):
+        objects_named([file])
 
 
 def test_an_open_quote_is_told(folder: Path) -> None:

@@ -5,11 +5,14 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -19,6 +22,7 @@ from local.servers.bucket import SAMPLES, upload
 from local.servers.choice import choose_model
 from local.servers.function import ROOT
 from local.servers.model import StandInServer, standin_server
+from local.servers.place import find_demo
 from local.standin import faults
 from local.standin.pixels import OPENING
 from local.standin.samples import BY_HAND, NOTE
@@ -47,8 +51,8 @@ def test_the_pipeline_runs_over_memory(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20), "red").save(own)
     model = choose_model({}).replaying({path.name: path for path in (sample, own)})
     with memory_site(model, pace=0, first=0) as site:
-        site.upload(sample)
-        site.upload(own)
+        site.upload(sample.name, sample)
+        site.upload(own.name, own)
         deadline = time.monotonic() + 20
         names = (sample.name, own.name)
         while not all(view_of(site.records().get(name)).finished for name in names):
@@ -264,10 +268,50 @@ def test_describes_with_the_one_model_of_a_server(standin: StandInServer) -> Non
     assert "BCP-47 tag en." in asked["prompt"]
 
 
-def test_an_upload_to_nowhere_is_an_error() -> None:
-    """Nothing at the address: status 1 and one sentence."""
-    done = run("local.demo.upload", str(SAMPLES / "cat.webp"), "--to", "http://127.0.0.1:9")
+def test_an_upload_without_a_demo_is_an_error() -> None:
+    """One sentence that says how to start one, and status 1; so without a file."""
+    if find_demo() is not None:
+        pytest.skip("a demo is up on this machine")
+    done = run("local.demo.upload", str(SAMPLES / "cat.webp"))
     assert done.returncode == 1
-    assert done.stderr.startswith("Not uploaded: ")
+    assert done.stderr == "No demo is up. Start one in another terminal: make demo KEEP=1\n"
+    assert "which image? make upload FILE=" in run("local.demo.upload").stderr
     with pytest.raises(OSError, match="refused"):
         upload("http://127.0.0.1:9", SAMPLES / "cat.webp")
+
+
+# Without the real parts the demo runs in one process, and begins within a second.
+ALONE = {**ENVIRON, "GOOGLE_CLOUD_PROJECT": "", "FAKE_GCS_SERVER": "/none"}
+
+
+def test_a_demo_in_one_process_says_why_it_cannot_stay(tmp_path: Path) -> None:
+    """And shows what gets no record, with the reason, under whatever name the person chose."""
+    (tmp_path / "no picture.txt").write_text("text")
+    (tmp_path / "empty.jpg").touch()
+    arguments = ["--folder", str(tmp_path), "--named", "'no picture.txt' empty.jpg"]
+    done = run("local.demo", *arguments, KEEP="1", FAKE_GCS_SERVER="/none")
+    assert done.returncode == 1
+    assert "KEEP=1 needs the full stack" in done.stdout
+    assert "no picture.txt | no record: not an image\n" in done.stdout
+    assert "empty.jpg | no record: an empty object\n" in done.stdout
+
+
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGTERM])
+def test_a_closed_window_ends_the_demo_in_order(signum: signal.Signals) -> None:
+    """Nothing runs on, and nothing is left on the disk."""
+    command = [sys.executable, "-m", "local.demo"]
+    with subprocess.Popen(command, cwd=ROOT, env=ALONE, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        while "being described" not in demo.stdout.readline():
+            assert demo.poll() is None
+        children = psutil.Process(demo.pid).children(recursive=True)
+        [logs] = {Path(f.path).parent for c in children for f in open_logs(c)}
+        assert logs.is_dir()
+        demo.send_signal(signum)
+        assert demo.wait(20) == 128 + signum
+    assert not [child for child in children if child.is_running()]
+    assert not logs.exists()
+
+
+def open_logs(process: psutil.Process) -> list[Any]:
+    return [file for file in process.open_files() if file.path.endswith(".log")]
