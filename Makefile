@@ -61,7 +61,9 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --n
 	--no-emit-package httpx2-jsfetch --quiet
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .cache .coverage* .grimp_cache .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+		__pycache__
+	find benchmarks describer local tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
@@ -70,9 +72,19 @@ $(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirement
 		-r benchmarks/peer/requirements.txt -c requirements.txt
 	@touch $@
 
-$(READY): requirements-dev.txt
+# The uv that is pinned, hashes included, installs the rest in seconds. It does not read pip's settings:
+# where those name an index or a proxy, pip does it.
+$(VENV)/uv.txt: requirements-dev.txt
+	@mkdir -p $(@D)
+	@sed -n '/^uv==/,/[^\\]$$/p' $< > $@
+
+$(READY): requirements-dev.txt $(VENV)/uv.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 to 3.14 is needed; install one, or set PYTHON.'; exit 2; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(PIP) --require-hashes --quiet -r $(VENV)/uv.txt
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements-dev.txt \
+		|| { echo 'With pip, then ...'; $(PIP) --quiet --require-hashes -r requirements-dev.txt; }
 	@touch $@
+
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
