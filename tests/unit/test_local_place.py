@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from local.servers.place import Demo, find_demo, keep_folder, new_log_folder, standing
+from local.servers.function import ROOT
+from local.servers.place import (
+    BUCKET_PORT,
+    FIRESTORE_PORT,
+    Demo,
+    find_demo,
+    keep_folder,
+    new_log_folder,
+    standing,
+)
 from local.servers.processes import LOOPBACK, PORTS, free_port
 
 DEMO = Demo("http://bucket", "http://records", "/log")
@@ -66,7 +75,8 @@ def test_a_wanted_port_is_given_if_it_is_free() -> None:
     assert free_port(port) == port
 
 
-@pytest.mark.parametrize("port", [18_421, 18_422])
+@pytest.mark.parametrize("port", [BUCKET_PORT, FIRESTORE_PORT])
 def test_tests_never_take_the_demos_ports(port: int) -> None:
-    """They choose among others."""
+    """They choose among others; the page about the demo names its own."""
     assert port not in PORTS
+    assert f"| port {port} |" in (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
