@@ -13,6 +13,7 @@ import asyncio
 import contextvars
 import json
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -138,6 +139,8 @@ class World:
         self.loop = VirtualLoop()
         self.store = MemoryStore(lambda: EPOCH + timedelta(seconds=self.loop.time()))
         self.begun: dict[tuple[str, int], list[Begin]] = {}
+        # Requests that were not refused, those included that were cancelled on their way.
+        self.asked: Counter[tuple[str, int]] = Counter()
         self.scripts: list[str] = []
         self.faults: list[str] = []
         self.thawed = asyncio.Event()
@@ -248,14 +251,16 @@ class LedgerModel:
         self, instructions: Instructions, image: Image
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         world = self._world
+        delivery = current.get()
+        key = (delivery.event.name, delivery.event.generation)
+        world.asked[key] += 1
         await asyncio.sleep(0.05)
         if not self._alive():
             await world.never()
         name = world.scripts.pop(0) if world.scripts else "good"
         if name in REFUSALS:
+            world.asked[key] -= 1
             raise REFUSALS[name]
-        delivery = current.get()
-        key = (delivery.event.name, delivery.event.generation)
         paid = world.begun.setdefault(key, [])
         for before in paid:
             answer = before.delivery.answer
@@ -540,7 +545,7 @@ class PipelineMachine(RuleBasedStateMachine):
                     for d in self.deliveries
                     if (d.event.name, d.event.generation) == key
                 )
-                tries = len(self.world.begun.get(key, [])) + died
+                tries = self.world.asked[key] + died
                 assert fields["status"]["attempt"] <= max(1, tries), "a refusal was counted"
             if fields["status"]["outcome"] == "gave_up":
                 assert fields["status"]["attempt"] == SETTINGS.max_attempts
