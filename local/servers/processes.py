@@ -217,6 +217,8 @@ def _signal_group(process: subprocess.Popen[bytes], signum: signal.Signals) -> N
 def _remove_logs() -> None:
     if _logs is not None and not _keep:
         shutil.rmtree(_logs, ignore_errors=True)
+    if _logs_lock is not None:
+        _logs_lock.close()
 
 
 def _guard_note(sign: str, group: int) -> None:
