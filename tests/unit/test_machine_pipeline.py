@@ -684,3 +684,13 @@ def test_any_history_ends_as_one_honest_record() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_a_request_that_is_cancelled_on_its_way_counts() -> None:
+    """Found by chance: nobody can tell whether the model had begun when SIGTERM came."""
+    machine = PipelineMachine()
+    machine.begin((0.0,) * INSTANCES)
+    machine.deliver(event=0, at=[0])
+    machine.a_moment(turns=1)
+    machine.sigterm(number=0, skew=0.0)
+    machine.teardown()
