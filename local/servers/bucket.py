@@ -47,9 +47,16 @@ def content_type_of(path: Path) -> str:
 
 
 def create_bucket(storage_url: str, bucket: str = BUCKET) -> None:
-    """Create a bucket in fake-gcs-server."""
+    """Create a bucket in fake-gcs-server.
+
+    Raises:
+        OSError: it is there already, so that this is the server of somebody else.
+    """
     body = json.dumps({"name": bucket}).encode()
-    _post(f"{storage_url}/storage/v1/b?project=local", body, "application/json")
+    try:
+        _post(f"{storage_url}/storage/v1/b?project=local", body, "application/json")
+    except OSError as exc:
+        raise OSError(f"{exc}: another demo took this port meanwhile; start again") from exc
 
 
 def upload_url(storage_url: str, name: str, bucket: str = BUCKET) -> str:

@@ -1,6 +1,7 @@
 """What the documents promise of themselves."""
 
 import ast
+import json
 import re
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -10,7 +11,11 @@ import pytest
 from describer import errors
 from describer.delivery.claim import NothingToDo
 from describer.model.description import Description
+from describer.model.scripted import Script, ScriptedModel
+from describer.model.stream import Chunk
+from describer.values import Usage
 from local.servers.function import ROOT
+from tests.unit.test_pipeline import Bench, bench
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -54,6 +59,31 @@ def test_the_page_of_outcomes_has_each_that_a_log_line_can_have() -> None:
     rows = [set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) for table in tables]
     assert rows[0] | rows[1] == _logged()
     assert not rows[0] & rows[1]
+
+
+def test_the_readmes_record_is_one_that_is_written() -> None:
+    """With the fields that a described image's record has, no more and no fewer."""
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver()
+
+    model = ScriptedModel([Script([Chunk("A cat", "stop", Usage(1, 2, 3))])])
+    written = bench(scenario, model=model).record
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```json\n(.*?)```", readme, re.DOTALL)
+    shown = json.loads(block)
+    assert set(shown) == set(written)
+    assert all(set(shown[name]) == set(written[name]) for name in ("status", "usage"))
+
+
+def test_every_make_command_of_the_documents_is_there() -> None:
+    """Whatever follows `make` in a block of commands is a target."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set()
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")):
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            named |= set(re.findall(r"^(?:\w+=\S+ )*make (?:-\S+ \S+ )?(\w+)", block, re.MULTILINE))
+    assert {"demo", "test", "upload", "describe", "bench"} <= named <= targets
 
 
 def test_every_platform_note_has_a_test_that_exists() -> None:
