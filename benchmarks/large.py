@@ -147,6 +147,8 @@ def main() -> None:
             "STORAGE_EMULATOR_HOST": storage.url,
             "OPENAI_BASE_URL": model.base_url,
             "MODEL": "stand-in",
+            # Takes WebP of that size.
+            "MODEL_SERVER": "vllm",
             "GOOGLE_CLOUD_PROJECT": PROJECT,
         }
         for load in LOADS:

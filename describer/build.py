@@ -108,7 +108,7 @@ def build_model(settings: Settings) -> Model:
             max_retries=0,
             http_client=http,
         )
-        return OpenAIModel(client)
+        return OpenAIModel(client, server=settings.server)
     credentials, found = google.auth.default(scopes=[SCOPE])
     project = settings.google_cloud_project or found
     if not project:
@@ -120,7 +120,7 @@ def build_model(settings: Settings) -> Model:
         max_retries=0,
         http_client=http,
     )
-    return OpenAIModel(client, token)
+    return OpenAIModel(client, token, settings.server)
 
 
 def connect_storage(settings: Settings) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from describer.errors import SettingsError
+from describer.servers import SERVERS, Server, kind_of
 
 ImageInput = Literal["auto", "uri", "inline"]
 
@@ -72,6 +73,7 @@ class Settings:
     model_location: str = "global"
     openai_base_url: str | None = None
     openai_api_key: str | None = field(default=None, repr=False)
+    model_server: str = "auto"
     image_input: ImageInput = "auto"
     firestore_database: str = "(default)"
     firestore_collection: str = "descriptions"
@@ -130,10 +132,16 @@ class Settings:
         return self.openai_base_url is None
 
     @property
+    def server(self) -> Server:
+        """What the model's server takes: of the kind said, or told from OPENAI_BASE_URL."""
+        told = self.model_server == "auto"
+        return SERVERS[kind_of(self.openai_base_url) if told else self.model_server]
+
+    @property
     def always_inline(self) -> bool:
         """Whether every image is read here and sent inside the request."""
         if self.image_input == "auto":
-            return not self.on_vertex
+            return not self.server.takes_uri
         return self.image_input == "inline"
 
 
@@ -179,6 +187,12 @@ def _relations(settings: Settings, *, given: Container[str]) -> list[tuple[set[s
         "OPENAI_BASE_URL MODEL",
         f"MODEL is not set, and its default is a model of Vertex AI; expected what the server at "
         f"{settings.openai_base_url} calls its model",
+    )
+    rule(
+        not settings.on_vertex or settings.model_server in {"auto", "vertex"},
+        "MODEL_SERVER OPENAI_BASE_URL",
+        f"{settings.model_server} is at no address, so the model is on Vertex AI; "
+        "expected its OPENAI_BASE_URL, or MODEL_SERVER unset",
     )
     if settings.on_vertex:
         models = [settings.model, *(p.model for p in settings.profiles if p.model)]
@@ -327,6 +341,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("OPENAI_BASE_URL", "an http or https URL such as https://host/v1", _url),
     Variable("OPENAI_API_KEY", "a key of printable ASCII without spaces", _printable, secret=True),
+    Variable("MODEL_SERVER", "auto or one of " + ", ".join(SERVERS), _one_of("auto", *SERVERS)),
     Variable("IMAGE_INPUT", "auto, uri or inline", _one_of("auto", "uri", "inline")),
     Variable("FIRESTORE_DATABASE", "(default) or a database id", _matching(_DATABASE)),
     Variable("FIRESTORE_COLLECTION", "a collection id without /", _matching(_COLLECTION)),

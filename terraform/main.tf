@@ -40,6 +40,7 @@ module "describer" {
   check_model_location     = var.check_model_location
   openai_base_url          = var.openai_base_url
   openai_api_key           = var.openai_api_key
+  model_server             = var.model_server
   image_input              = var.image_input
   firestore_database       = var.firestore_database
   firestore_collection     = var.firestore_collection

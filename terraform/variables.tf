@@ -270,6 +270,12 @@ variable "openai_api_key" {
   default = null
 }
 
+variable "model_server" {
+  description = "Kind of server at openai_base_url, which tells what it takes: vertex, gemini, openai, llama.cpp, vllm, ollama, lmstudio, litellm or unknown. auto: told from the address."
+  type        = string
+  default     = null
+}
+
 variable "image_input" {
   description = "How images reach the model: uri sends gs://, inline sends bytes, auto chooses."
   type        = string

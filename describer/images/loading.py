@@ -13,18 +13,15 @@ from describer.errors import (
     UnsupportedImageError,
 )
 from describer.images.bucket import Bucket
-from describer.images.formats import HEAD_BYTES, SENDABLE_TYPES, likely_image_type, sniff
+from describer.images.formats import HEAD_BYTES, likely_image_type, sniff
 from describer.images.image import Image
 from describer.images.room import Buffer, Room, Share
 from describer.settings import Settings
 from describer.values import Upload
 
 _MB = 1_000_000
-# Source: the model cards of Gemini 3.5 Flash-Lite and 3 Flash, "Technical specifications".
+# For a server of which it is said only by IMAGE_INPUT that it reads gs://.
 URI_BYTES_LIMIT = 30 * _MB
-VERTEX_INLINE_BYTES_LIMIT = 7 * _MB
-# OpenAI-compatible servers differ; this is what the common ones take.
-OTHER_INLINE_BYTES_LIMIT = 20 * _MB
 
 # Bytes of all images that one instance holds, each from its download until it is sent and the
 # model has begun to answer. What finds no room waits.
@@ -54,8 +51,8 @@ class Images:
             UnsupportedImageError, ImageTooLargeError: never will work.
         """
         content_type = likely_image_type(upload)
-        if content_type is not None and content_type not in SENDABLE_TYPES:
-            raise _unsupported(content_type)
+        if content_type is not None and content_type not in self._accepts:
+            raise _unsupported(content_type, self._accepts)
         self._check_size(upload.size, *self._limit())
 
     @asynccontextmanager
@@ -89,7 +86,7 @@ class Images:
         content_type = likely_image_type(upload)
         if content_type is None:
             # Of what is no image, not more is read than tells so.
-            content_type = _sendable(await self._head(upload))
+            content_type = _sendable(await self._head(upload), self._accepts)
         if self._by_uri:
             return Image(content_type, upload.size, uri=upload.uri)
         limit, limit_name = self._limit()
@@ -103,7 +100,7 @@ class Images:
         if not whole:
             self._check_size(limit + 1, limit, limit_name)
         share.shrink()
-        content_type = _sendable(content.head(HEAD_BYTES))
+        content_type = _sendable(content.head(HEAD_BYTES), self._accepts)
         return Image(content_type, content.size, content=content, sent=share.release)
 
     async def is_gone(self, upload: Upload) -> bool:
@@ -128,6 +125,10 @@ class Images:
         return live not in {None, upload.generation}
 
     @property
+    def _accepts(self) -> frozenset[str]:
+        return self._settings.server.accepts
+
+    @property
     def _by_uri(self) -> bool:
         return not self._settings.always_inline
 
@@ -140,12 +141,12 @@ class Images:
         return limit if packed or upload.size is None else min(limit, upload.size)
 
     def _limit(self) -> tuple[int, str]:
+        server = self._settings.server
         if self._by_uri:
-            model, name = URI_BYTES_LIMIT, "the model's limit for a gs:// image"
-        elif self._settings.on_vertex:
-            model, name = VERTEX_INLINE_BYTES_LIMIT, "Vertex AI's limit for bytes in a request"
+            model, name = server.uri_limit_bytes, "the model's limit for a gs:// image"
+            model = URI_BYTES_LIMIT if model is None else model
         else:
-            model, name = OTHER_INLINE_BYTES_LIMIT, "the limit for image bytes inside a request"
+            model, name = server.inline_limit_bytes, "the server's limit for bytes in a request"
         if self._settings.max_image_bytes <= model:
             return self._settings.max_image_bytes, "MAX_IMAGE_BYTES"
         return model, name
@@ -167,19 +168,20 @@ class Images:
             head.close()
 
 
-def _sendable(head: bytes) -> str:
+def _sendable(head: bytes, accepts: frozenset[str]) -> str:
     content_type = sniff(head)
     if content_type is None:
         raise UnreadableImageError(
             f"the bytes are no image that is known; they begin {head[:16]!r}"
         )
-    if content_type not in SENDABLE_TYPES:
-        raise _unsupported(content_type)
+    if content_type not in accepts:
+        raise _unsupported(content_type, accepts)
     return content_type
 
 
-def _unsupported(content_type: str) -> UnsupportedImageError:
+def _unsupported(content_type: str, accepts: frozenset[str]) -> UnsupportedImageError:
+    taken = ", ".join(sorted(accepts))
     return UnsupportedImageError(
-        f"the model does not take {content_type[:80]}; "
-        "convert the image to JPEG, PNG, WebP, HEIC or HEIF before the upload"
+        f"the model's server takes no {content_type[:80]} but {taken}; convert the image before "
+        "the upload, or say with MODEL_SERVER what the server is"
     )

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -18,6 +18,7 @@ from describer.model.prompt import REQUEST, Instructions
 from describer.model.stream import Chunk, Decoder
 from describer.model.translation import LIBRARY_ERRORS, error_for, translate
 from describer.model.transport import PLACEHOLDER, Body
+from describer.servers import SERVERS, Server, kind_of
 
 if TYPE_CHECKING:
     from describer.model.token import AccessToken
@@ -47,18 +48,23 @@ def vertex_base_url(project: str, location: str) -> str:
 class OpenAIModel:
     """Any server that speaks OpenAI's Chat Completions, Vertex AI among them."""
 
-    def __init__(self, client: openai.AsyncOpenAI, token: AccessToken | None = None) -> None:
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        token: AccessToken | None = None,
+        server: Server | None = None,
+    ) -> None:
         """Wrap a client whose own retries are off: one layer owns them, and it is not this one.
 
         Args:
             client: with `max_retries=0` and a read time-out of one silence between chunks.
             token: renewed once when the server answers 401.
+            server: what it takes; None: what the client's address tells.
         """
         self._client = client
         self._token = token
-        host = urlsplit(str(client.base_url)).hostname or ""
-        # OpenAI's newer models refuse the older name; other servers may not know the newer one.
-        self._limit_name = "max_completion_tokens" if host.endswith("openai.com") else "max_tokens"
+        self._server = server or SERVERS[kind_of(str(client.base_url))]
+        self._error_for = partial(error_for, permanent=self._server.permanent)
 
     @asynccontextmanager
     async def stream(
@@ -70,7 +76,7 @@ class OpenAIModel:
         body.answered()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(response.aclose)
-            yield await stack.enter_async_context(aclosing(_chunks(response)))
+            yield await stack.enter_async_context(aclosing(self._chunks(response)))
 
     async def close(self) -> None:
         """See `Model.close`."""
@@ -89,7 +95,7 @@ class OpenAIModel:
                 self._token.refuse(sent.removeprefix("Bearer "))
                 return await self._post(body)
         except LIBRARY_ERRORS as exc:
-            raise self._with_remedy(translate(exc)) from exc
+            raise self._with_remedy(translate(exc, self._error_for)) from exc
 
     def _with_remedy(self, error: DescriberError) -> DescriberError:
         """Say which credentials were refused: servers say only that there is something wrong."""
@@ -119,44 +125,49 @@ class OpenAIModel:
 
     def _request(self, instructions: Instructions, image: Image) -> dict[str, Any]:
         # No temperature, penalties or the like: current Gemini ignores or refuses them.
-        return {
+        server, url = self._server, image.uri or PLACEHOLDER
+        request = {
             "model": instructions.model,
             "stream": True,
-            "stream_options": {"include_usage": True},
-            self._limit_name: instructions.max_output_tokens,
+            server.limit_name: instructions.max_output_tokens,
             "messages": [
-                {"role": "system", "content": instructions.system},
+                {"role": server.system_role, "content": instructions.system},
                 {
                     "role": "user",
                     "content": [
-                        {"type": "image_url", "image_url": {"url": image.uri or PLACEHOLDER}},
+                        {
+                            "type": "image_url",
+                            "image_url": {"url": url} if server.image_url == "object" else url,
+                        },
                         {"type": "text", "text": REQUEST},
                     ],
                 },
             ],
         }
+        if server.stream_options:
+            request["stream_options"] = {"include_usage": True}
+        return request
 
-
-async def _chunks(response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
-    decoder = Decoder(error_for)
-    pieces = response.aiter_bytes()
-    try:
-        async for piece in pieces:
-            for chunk in decoder.feed(piece):
+    async def _chunks(self, response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
+        decoder = Decoder(self._error_for)
+        pieces = response.aiter_bytes()
+        try:
+            async for piece in pieces:
+                for chunk in decoder.feed(piece):
+                    yield chunk
+                if decoder.done:
+                    await _drain(pieces)
+                    return
+            for chunk in decoder.end():
                 yield chunk
-            if decoder.done:
-                await _drain(pieces)
-                return
-        for chunk in decoder.end():
-            yield chunk
-    except LIBRARY_ERRORS as exc:
-        raise translate(exc) from exc
-    except StreamBrokenError as exc:
-        kind = response.headers.get("content-type", "no Content-Type")
-        if kind.startswith("text/event-stream"):
-            raise
-        # A login page, a gateway's own words, an answer of another API.
-        raise StreamBrokenError(f"the model answered {kind[:80]}: {exc}") from exc
+        except LIBRARY_ERRORS as exc:
+            raise translate(exc, self._error_for) from exc
+        except StreamBrokenError as exc:
+            kind = response.headers.get("content-type", "no Content-Type")
+            if kind.startswith("text/event-stream"):
+                raise
+            # A login page, a gateway's own words, an answer of another API.
+            raise StreamBrokenError(f"the model answered {kind[:80]}: {exc}") from exc
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:

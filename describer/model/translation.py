@@ -6,7 +6,7 @@ Each of them is translated here, and only here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import aiohttp
 import aiohttp.http_exceptions
@@ -27,10 +27,10 @@ from describer.errors import (
 from describer.model.stream import read_error
 
 
-def translate(exc: Exception) -> DescriberError:
-    """Turn any error of the client or its transport into one of ours."""
+def translate(exc: Exception, make: Callable[..., DescriberError] | None = None) -> DescriberError:
+    """Turn any error of the client or its transport into one of ours; `make`: `error_for`."""
     if isinstance(exc, openai.APIStatusError):
-        return error_for_response(exc.response)
+        return error_for_response(exc.response, make)
     # The transport's own error tells more than what the layers above made of it.
     found = next((e for e in _causes(exc) if isinstance(e, aiohttp.ClientError)), None)
     cause = found or exc.__cause__ or exc
@@ -84,7 +84,9 @@ TRANSLATIONS: tuple[tuple[type[Exception], type[DescriberError]], ...] = (
 LIBRARY_ERRORS = tuple({theirs for theirs, _ in TRANSLATIONS})
 
 
-def error_for_response(response: httpx2.Response) -> DescriberError:
+def error_for_response(
+    response: httpx2.Response, make: Callable[..., DescriberError] | None = None
+) -> DescriberError:
     """Classify an error answer by its status and by what its body says."""
     try:
         content = json.loads(response.content)
@@ -94,7 +96,7 @@ def error_for_response(response: httpx2.Response) -> DescriberError:
         content = content[0]
     error: object = content.get("error", content) if isinstance(content, Mapping) else None
     message = read_error(error)[1] if error else response.reason_phrase
-    return error_for(response.status_code, message, _retry_after(response))
+    return (make or error_for)(response.status_code, message, _retry_after(response))
 
 
 # A fresh project answers 400 until the service agent that reads the bucket exists.
@@ -107,9 +109,16 @@ _BLOCKED_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPo
 
 
 def error_for(
-    status: int | None, message: str, retry_after_seconds: float | None = None
+    status: int | None,
+    message: str,
+    retry_after_seconds: float | None = None,
+    *,
+    permanent: Sequence[str] = (),
 ) -> DescriberError:
     """Classify an error by its HTTP status, sent as such or as a code inside a stream.
+
+    Args:
+        permanent: words with which this kind of server refuses for good, whatever the status.
 
     Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/reference/models/api-errors
     """
@@ -118,6 +127,8 @@ def error_for(
         text = f"the model sent an error: {message}"
         return BlockedError(text) if blocked else StreamBrokenError(text)
     text = f"the model answered {status}: {message}"
+    if any(words.lower() in message.lower() for words in permanent):
+        return ModelRejectedError(text)
     if status in {408, 409, 425, 429, 499} or status >= 500:
         return ModelBusyError(text, http_status=status, retry_after_seconds=retry_after_seconds)
     if status in {401, 402, 403, 404, 405, 407, 410} or status < 400:

@@ -68,6 +68,8 @@ class ModelChoice:
             settings["MODEL"] = self.model
         if self.kind == "stand-in":
             settings |= {"OPENAI_BASE_URL": standin_url, "OPENAI_API_KEY": ""}
+            # As which it streams, and takes each of its formats.
+            settings["MODEL_SERVER"] = "gemini"
             settings.setdefault("MODEL", STANDIN_MODEL)
         if self.profiles:
             settings["PROFILES"] = self.profiles

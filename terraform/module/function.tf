@@ -22,6 +22,7 @@ locals {
     MODEL                  = var.model == null ? "google/gemini-3.5-flash-lite" : var.model
     MODEL_LOCATION         = var.model_location
     OPENAI_BASE_URL        = var.openai_base_url
+    MODEL_SERVER           = var.model_server
     IMAGE_INPUT            = var.image_input
     FIRESTORE_DATABASE     = var.firestore_database
     FIRESTORE_COLLECTION   = var.firestore_collection

@@ -119,6 +119,23 @@ variable "openai_api_key" {
   }
 }
 
+variable "model_server" {
+  description = "Kind of server at openai_base_url, which tells what it takes: vertex, gemini, openai, llama.cpp, vllm, ollama, lmstudio, litellm or unknown. auto: told from the address."
+  type        = string
+  default     = "auto"
+  nullable    = false
+
+  validation {
+    condition     = contains(["auto", "vertex", "gemini", "openai", "llama.cpp", "vllm", "ollama", "lmstudio", "litellm", "unknown"], var.model_server)
+    error_message = "model_server is \"${var.model_server}\": expected auto, vertex, gemini, openai, llama.cpp, vllm, ollama, lmstudio, litellm or unknown."
+  }
+
+  validation {
+    condition     = var.openai_base_url != null || contains(["auto", "vertex"], var.model_server)
+    error_message = "model_server is \"${var.model_server}\": without openai_base_url the model is on Vertex AI."
+  }
+}
+
 variable "image_input" {
   description = "How images reach the model: uri sends gs://, inline sends bytes, auto chooses."
   type        = string

@@ -108,6 +108,7 @@ def run(firestore_server: Server, gcs: Server, _standin: StandInServer) -> Itera
                     "GOOGLE_CLOUD_PROJECT": PROJECT,
                     "OPENAI_BASE_URL": _standin.base_url,
                     "MODEL": "stand-in",
+                    "MODEL_SERVER": "gemini",
                     "STORAGE_EMULATOR_HOST": gcs.url,
                     **settings,
                 }

@@ -125,6 +125,7 @@ def test_function_starts_from_the_archive_and_describes(
         f"-var=bucket_name={bucket.name}",
         "-var=create_bucket=false",
         f"-var=openai_base_url={standin.base_url}",
+        "-var=model_server=gemini",
         "-var=model=stand-in",
         "-var=name=started",
     )

@@ -22,6 +22,7 @@ EVERYTHING = {
     "openai_api_key": json.dumps({"secret": "model-key"}),
     "model": "some-model",
     "model_location": "us",
+    "model_server": "llama.cpp",
     "image_input": "inline",
     "firestore_database": "pictures",
     "firestore_collection": "texts",

@@ -19,13 +19,12 @@ from describer.images.formats import HEAD_BYTES, sniff
 from describer.images.image import Image
 from describer.images.loading import (
     INLINE_BYTES_AT_ONCE,
-    OTHER_INLINE_BYTES_LIMIT,
     URI_BYTES_LIMIT,
-    VERTEX_INLINE_BYTES_LIMIT,
     Images,
 )
 from describer.images.memory import MemoryBucket
 from describer.images.room import Buffer
+from describer.servers import SERVERS
 from describer.settings import Settings
 from describer.values import Upload
 from tests import virtual
@@ -109,10 +108,22 @@ def test_another_server_gets_the_uri_only_if_told_to() -> None:
         ({"size": 101}, {"MAX_IMAGE_BYTES": "100"}, ImageTooLargeError, "MAX_IMAGE_BYTES"),
         ({"size": URI_BYTES_LIMIT + 1}, {"IMAGE_INPUT": "uri"}, ImageTooLargeError, "gs:// image"),
         (
-            {"size": VERTEX_INLINE_BYTES_LIMIT + 1},
+            {"size": 7_000_001},
             {"IMAGE_INPUT": "inline"},
             ImageTooLargeError,
             "bytes in a request of 7000000",
+        ),
+        (
+            {"size": 14_000_001},
+            {"OPENAI_BASE_URL": "http://localhost:1/v1", "MODEL": "m", "MODEL_SERVER": "gemini"},
+            ImageTooLargeError,
+            "bytes in a request of 14000000",
+        ),
+        (
+            {"content_type": "image/webp"},
+            {"OPENAI_BASE_URL": "http://localhost:1/v1", "MODEL": "m", "MODEL_SERVER": "llama.cpp"},
+            UnsupportedImageError,
+            "takes no image/webp but image/bmp, image/jpeg, image/png; .*MODEL_SERVER",
         ),
         # What goes by URI is measured by the limit for URIs.
         ({"size": URI_BYTES_LIMIT + 1}, {}, ImageTooLargeError, "gs:// image of 30000000"),
@@ -162,6 +173,7 @@ def test_of_what_is_no_image_only_the_first_bytes_are_read(image_input: str) -> 
 
 BIG = b"\xff\xd8\xff" + bytes(9_999_997)
 INLINE = {"OPENAI_BASE_URL": "http://localhost:1/v1", "MODEL": "m"}
+OTHER_INLINE_BYTES_LIMIT = SERVERS["unknown"].inline_limit_bytes
 
 
 async def hold(images: Images, size: int, seconds: float, entered: list[int]) -> float:

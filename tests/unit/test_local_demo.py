@@ -81,6 +81,7 @@ def test_the_stand_in_is_chosen_for_want_of_a_real_one(
         "GOOGLE_CLOUD_PROJECT": "demo-describer",
         "OPENAI_BASE_URL": "http://s/v1",
         "OPENAI_API_KEY": "",
+        "MODEL_SERVER": "gemini",
         "MODEL": "stand-in",
         "IMAGE_INPUT": "inline",
     }

@@ -219,7 +219,7 @@ def test_hosts_that_need_no_proxy_stay_so(named: dict[str, str], hosts: str) -> 
         ),
         pytest.param((__file__,), {}, "skipped: ", id="no-image"),
         pytest.param(
-            (str(SAMPLES / "cat.webp"),),
+            (str(SAMPLES / "coffee.jpg"),),
             {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "MODEL": "m"},
             "failed for now: ClientConnectorError: Cannot connect",
             id="model",

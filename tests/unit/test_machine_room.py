@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from describer.errors import NoRoomError
 from describer.images.bucket import Bucket
 from describer.images.image import Image
-from describer.images.loading import INLINE_BYTES_AT_ONCE, OTHER_INLINE_BYTES_LIMIT, Images
+from describer.images.loading import INLINE_BYTES_AT_ONCE, Images
 from describer.images.room import Buffer, Share
 from describer.settings import Settings
 from describer.values import Upload
@@ -21,6 +21,7 @@ from tests.virtual import VirtualLoop
 
 MB = 1_000_000
 SETTINGS = Settings(openai_base_url="http://localhost:1/v1")
+OTHER_INLINE_BYTES_LIMIT = SETTINGS.server.inline_limit_bytes
 sizes = st.sampled_from([1, 2 * MB, 15 * MB, OTHER_INLINE_BYTES_LIMIT])
 
 

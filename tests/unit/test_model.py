@@ -40,6 +40,7 @@ from describer.model.token import AccessToken
 from describer.model.translation import LIBRARY_ERRORS, translate
 from describer.model.transport import HttpClient
 from describer.records import firestore
+from describer.servers import Server
 from describer.settings import Settings
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -53,6 +54,7 @@ def ask(
     base_url: str = "https://host.example/v1",
     key: str = "key",
     settings: Settings | None = None,
+    server: Server | None = None,
 ) -> list[Chunk]:
     """Stream one answer through the real client."""
 
@@ -63,7 +65,7 @@ def ask(
         )
         instructions = instructions_for("a.jpg", settings or Settings())
         image = Image("image/jpeg", 1, uri="gs://b/a.jpg")
-        async with OpenAIModel(client, token).stream(instructions, image) as chunks:
+        async with OpenAIModel(client, token, server).stream(instructions, image) as chunks:
             return [chunk async for chunk in chunks]
 
     return asyncio.run(work())

@@ -11,6 +11,7 @@ GOOD = {
     "MODEL_LOCATION": "eu",
     "OPENAI_BASE_URL": "https://host.example/v1/",
     "OPENAI_API_KEY": "secret",
+    "MODEL_SERVER": "Ollama",
     "IMAGE_INPUT": "INLINE",
     "FIRESTORE_DATABASE": "texts",
     "FIRESTORE_COLLECTION": "alt",
@@ -38,6 +39,7 @@ BAD = {
     "MODEL": "a b",
     "MODEL_LOCATION": "moon",
     "OPENAI_BASE_URL": "ftp://host",
+    "MODEL_SERVER": "ollama2",
     "IMAGE_INPUT": "both",
     "FIRESTORE_DATABASE": "X",
     "FIRESTORE_COLLECTION": "a/b",
@@ -111,6 +113,7 @@ def test_all_faults_are_reported_together() -> None:
             {"OPENAI_BASE_URL": "https://h/v1", "PROFILES": '[{"pattern":"*","model":"m"}]'},
             "what the server at https://h/v1 calls its model",
         ),
+        ({"MODEL_SERVER": "ollama"}, "expected its OPENAI_BASE_URL, or MODEL_SERVER unset"),
     ],
     ids=lambda value: str(value)[:60],
 )

@@ -77,6 +77,7 @@ run "fresh" {
       GOOGLE_CLOUD_PROJECT   = "test-project"
       MODEL                  = "google/gemini-3.5-flash-lite"
       MODEL_LOCATION         = "global"
+      MODEL_SERVER           = "auto"
       IMAGE_INPUT            = "auto"
       FIRESTORE_DATABASE     = "(default)"
       FIRESTORE_COLLECTION   = "descriptions"

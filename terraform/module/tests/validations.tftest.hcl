@@ -767,6 +767,35 @@ run "openai_api_key_on_vertex" {
   expect_failures = [var.openai_api_key]
 }
 
+run "model_server_nobody_knows" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    openai_base_url = "https://example.com/v1"
+    model_server    = "llama"
+  }
+
+  expect_failures = [var.model_server]
+}
+
+run "model_server_without_address" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    model_server = "ollama"
+  }
+
+  expect_failures = [var.model_server]
+}
+
 run "image_input_unknown" {
   command = plan
 
