@@ -31,7 +31,7 @@ class Server:
         stream_options: whether usage is to be asked for; others send it anyhow or never.
         system_role: of the message with the instructions.
         structured: what a schema for the answer is sent as; None: it cannot be asked for.
-        reasoning: parameter for how much a model thinks; None: the server has none.
+        efforts: what `reasoning_effort` may be, for models that think; none: it is not known.
         permanent: words of an error answer that no other try changes, whatever its status.
         sources: where all this is said.
     """
@@ -45,7 +45,7 @@ class Server:
     stream_options: bool = True
     system_role: Literal["system", "developer"] = "system"
     structured: Literal["json_schema", "json_object"] | None = "json_schema"
-    reasoning: str | None = None
+    efforts: tuple[str, ...] = ()
     permanent: tuple[str, ...] = ()
 
     @property
@@ -68,7 +68,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
             accepts=_GEMINI,
             inline_limit_bytes=7 * _MB,
             uri_limit_bytes=30 * _MB,
-            reasoning="reasoning_effort",
+            efforts=("low", "medium", "high"),
             sources=(
                 "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/migrate/openai/overview",
                 "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/capabilities/image-understanding",
@@ -78,7 +78,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         "gemini": Server(
             accepts=_GEMINI,
             inline_limit_bytes=14 * _MB,
-            reasoning="reasoning_effort",
+            efforts=("none", "minimal", "low", "medium", "high"),
             sources=(
                 "https://ai.google.dev/gemini-api/docs/openai",
                 "https://ai.google.dev/gemini-api/docs/image-understanding",
@@ -89,7 +89,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
             accepts=_WEB,
             inline_limit_bytes=20 * _MB,
             limit_name="max_completion_tokens",
-            reasoning="reasoning_effort",
+            efforts=("none", "minimal", "low", "medium", "high", "xhigh"),
             sources=(
                 "https://developers.openai.com/api/docs/guides/images-vision",
                 "https://platform.openai.com/docs/api-reference/chat/create",
@@ -109,7 +109,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         "vllm": Server(
             accepts=_WEB,
             inline_limit_bytes=20 * _MB,
-            reasoning="reasoning_effort",
+            efforts=("none", "low", "medium", "high"),
             sources=(
                 "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
                 "https://docs.vllm.ai/en/latest/features/multimodal_inputs.html",
@@ -119,7 +119,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         "ollama": Server(
             accepts=_WEB,
             inline_limit_bytes=20 * _MB,
-            reasoning="reasoning_effort",
+            efforts=("none", "low", "medium", "high"),
             sources=(
                 "https://docs.ollama.com/api/openai-compatibility",
                 "https://github.com/ollama/ollama/blob/main/openai/openai.go",
@@ -139,7 +139,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         "litellm": Server(
             accepts=_COMMON,
             inline_limit_bytes=20 * _MB,
-            reasoning="reasoning_effort",
+            efforts=("none", "minimal", "low", "medium", "high"),
             permanent=_LLAMA_REFUSALS,
             sources=(
                 "https://docs.litellm.ai/docs/completion/vision",

@@ -80,6 +80,7 @@ class Settings:
     prompt: str | None = None
     description_language: str = "en"
     max_output_tokens: int = 1024
+    reasoning_effort: str | None = None
     profiles: tuple[Profile, ...] = ()
     reuse: bool = False
     daily_limit: int | None = None
@@ -193,6 +194,13 @@ def _relations(settings: Settings, *, given: Container[str]) -> list[tuple[set[s
         "MODEL_SERVER OPENAI_BASE_URL",
         f"{settings.model_server} is at no address, so the model is on Vertex AI; "
         "expected its OPENAI_BASE_URL, or MODEL_SERVER unset",
+    )
+    efforts = settings.server.efforts
+    rule(
+        settings.reasoning_effort in {None, *efforts},
+        "REASONING_EFFORT MODEL_SERVER OPENAI_BASE_URL",
+        f"{settings.reasoning_effort} is not known to this kind of server; "
+        + (f"expected {', '.join(efforts)}" if efforts else "it has no such parameter"),
     )
     if settings.on_vertex:
         models = [settings.model, *(p.model for p in settings.profiles if p.model)]
@@ -326,6 +334,7 @@ def _profile(place: int, item: object) -> Profile:
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _tokens = _whole(16, 65_536)
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _PROFILE_FIELDS: dict[str, Callable[[str], object]] = {
     "prompt": _text,
     "language": _matching(_LANGUAGE),
@@ -352,6 +361,7 @@ VARIABLES: tuple[Variable, ...] = (
         _matching(_LANGUAGE),
     ),
     Variable("MAX_OUTPUT_TOKENS", "a whole number from 16 to 65536", _tokens),
+    Variable("REASONING_EFFORT", ", ".join(_EFFORTS), _one_of(*_EFFORTS)),
     Variable(
         "PROFILES",
         "a JSON list of objects with pattern and any of " + ", ".join(_PROFILE_FIELDS),

@@ -41,6 +41,7 @@ module "describer" {
   openai_base_url          = var.openai_base_url
   openai_api_key           = var.openai_api_key
   model_server             = var.model_server
+  reasoning_effort         = var.reasoning_effort
   image_input              = var.image_input
   firestore_database       = var.firestore_database
   firestore_collection     = var.firestore_collection

@@ -325,6 +325,12 @@ variable "max_output_tokens" {
   default     = null
 }
 
+variable "reasoning_effort" {
+  description = "How much a model that thinks may think: none, minimal, low, medium, high or xhigh, as far as model and server know it. Null: the model's own."
+  type        = string
+  default     = null
+}
+
 variable "profiles" {
   description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model or max_output_tokens."
   type = list(object({

@@ -144,6 +144,8 @@ class OpenAIModel:
                 },
             ],
         }
+        if instructions.reasoning_effort is not None:
+            request["reasoning_effort"] = instructions.reasoning_effort
         if server.stream_options:
             request["stream_options"] = {"include_usage": True}
         return request

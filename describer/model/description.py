@@ -24,6 +24,7 @@ from describer.model import retry
 from describer.model.port import Model
 from describer.model.prompt import Instructions
 from describer.model.stream import Chunk
+from describer.model.thinking import Thinking, without_unopened
 from describer.values import Usage
 
 # Over any sensible limit, and at four bytes each a quarter of what a Firestore document holds.
@@ -67,6 +68,7 @@ class Accumulator:
 
     def __init__(self) -> None:
         self._parts: list[str] = []
+        self._thinking = Thinking()
         self._size = 0
         self._has_text = False
         self._began_without_reason = False
@@ -93,11 +95,12 @@ class Accumulator:
         return self.finish_reason == "content_filter"
 
     def _add_text(self, text: str, *, ended: bool) -> None:
-        text = text[: MAX_TEXT_CHARACTERS + 1 - self._size]
+        spoken = not text.isspace()
+        text = self._thinking.visible(text)[: MAX_TEXT_CHARACTERS + 1 - self._size]
         self._parts.append(text)
         self._size += len(text)
-        if not text.isspace():
-            self._has_text = True
+        self._has_text |= bool(text.strip())
+        if spoken:
             self._began_without_reason |= not ended and self.finish_reason is None
             self._contradicted |= self.finish_reason is not None
             self.resting = False
@@ -121,13 +124,21 @@ class Accumulator:
         )
 
     @property
+    def showable(self) -> bool:
+        """Whether there is text that may be seen before the end."""
+        return self._has_text
+
+    @property
     def text(self) -> str:
         """The text so far: valid Unicode even where a delta ends between two surrogates.
 
-        Of control characters only newline and tab are left; every line end is a newline.
+        Of control characters only newline and tab are left; every line end is a newline. What
+        the model thought aloud is left out.
         """
         self._parts = ["".join(self._parts)]
         text = _joined_surrogates(self._parts[0][:MAX_TEXT_CHARACTERS])
+        if "</think>" in text:
+            text = without_unopened(text)
         return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text)).strip()
 
     def finish(self) -> Description:
@@ -148,6 +159,7 @@ class Accumulator:
                 finish_reason=self.finish_reason,
                 usage=self.usage,
             )
+        self._parts.append(self._thinking.rest())
         text = self.text
         if not text:
             spent = f" after {self.usage.total_tokens} tokens" if self.usage else ""
@@ -225,7 +237,7 @@ async def _accumulate(
             if gathered.full:
                 break
             # What the filter has refused is not to be seen, and what was seen is removed soon.
-            if chunk.text and gathered.finish_reason != "content_filter":
+            if chunk.text and gathered.showable and gathered.finish_reason != "content_filter":
                 on_text(gathered)
     except ModelTimeoutError:
         if not gathered.resting:

@@ -44,12 +44,14 @@ class Instructions:
     Attributes:
         model: as sent, with `google/` in front of a bare Gemini id on Vertex AI.
         system: the whole system message.
+        reasoning_effort: None: the model's own.
     """
 
     model: str
     language: str
     max_output_tokens: int
     system: str
+    reasoning_effort: str | None = None
 
     @property
     def digest(self) -> str:
@@ -69,5 +71,6 @@ def instructions_for(name: str, settings: Settings) -> Instructions:
         model=model,
         language=language,
         max_output_tokens=(profile and profile.max_output_tokens) or settings.max_output_tokens,
+        reasoning_effort=settings.reasoning_effort,
         system=f"{prompt}\n\n{_RULES.format(language=language)}",
     )

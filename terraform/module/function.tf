@@ -29,6 +29,7 @@ locals {
     PROMPT                 = var.prompt
     DESCRIPTION_LANGUAGE   = var.description_language
     MAX_OUTPUT_TOKENS      = tostring(var.max_output_tokens)
+    REASONING_EFFORT       = var.reasoning_effort
     PROFILES               = length(var.profiles) == 0 ? null : jsonencode(local.profiles)
     REUSE                  = var.reuse ? "true" : null
     DAILY_LIMIT            = var.daily_limit == null ? null : tostring(var.daily_limit)

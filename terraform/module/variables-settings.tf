@@ -220,6 +220,28 @@ variable "max_output_tokens" {
   }
 }
 
+variable "reasoning_effort" {
+  description = "How much a model that thinks may think: none, minimal, low, medium, high or xhigh, as far as model and server know it. Null: the model's own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.reasoning_effort == null || contains(["none", "minimal", "low", "medium", "high", "xhigh"], var.reasoning_effort == null ? "none" : var.reasoning_effort)
+    error_message = "reasoning_effort: expected none, minimal, low, medium, high, xhigh or null."
+  }
+
+  # The function refuses what the kind of server does not know; with `auto` only it can tell.
+  validation {
+    condition     = var.reasoning_effort == null || !contains(["llama.cpp", "lmstudio", "unknown"], var.model_server)
+    error_message = "reasoning_effort: a server of kind ${var.model_server} has no such parameter."
+  }
+
+  validation {
+    condition     = var.openai_base_url != null || contains(["low", "medium", "high"], var.reasoning_effort == null ? "low" : var.reasoning_effort)
+    error_message = "reasoning_effort: on Vertex AI expected low, medium or high."
+  }
+}
+
 variable "profiles" {
   description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model or max_output_tokens."
   type = list(object({

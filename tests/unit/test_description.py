@@ -4,7 +4,7 @@ import asyncio
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from describer.errors import (
@@ -28,6 +28,7 @@ from describer.model.description import (
 from describer.model.prompt import instructions_for
 from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
+from describer.model.thinking import BLOCKS
 from describer.settings import Settings
 from describer.values import Usage
 from tests import virtual
@@ -63,6 +64,7 @@ CONTROLS = "\0\t\n\r\x1b\x7f\x85\x9fa "
 @given(st.text() | st.text(CONTROLS), st.data())
 def test_any_split_of_a_text_gives_that_text(text: str, data: st.DataObject) -> None:
     """Even between the two halves of a surrogate pair, as JSON escapes may be split."""
+    assume(not text.lstrip().startswith(tuple(BLOCKS)) and "</think>" not in text)
     units = text.encode("utf-16-le", "surrogatepass")
     halves = [
         units[at : at + 2].decode("utf-16-le", "surrogatepass") for at in range(0, len(units), 2)
@@ -256,3 +258,59 @@ def test_leaving_early_hangs_up() -> None:
 
     virtual.run(work())
     assert model.hung_up == 1
+
+
+THOUGHT = "A cat? <b> I'm sorry, no: </thin k> Wait."
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (f"<think>{THOUGHT}</think>\n\nA cat sleeps.", "A cat sleeps."),
+        (f"\n<think>\n{THOUGHT}\n</think>A cat sleeps.", "A cat sleeps."),
+        (f"[THINK]{THOUGHT}[/THINK]A cat sleeps.", "A cat sleeps."),
+        (f"<thinking>{THOUGHT}</thinking><think></think> A cat sleeps.", "A cat sleeps."),
+        (f"{THOUGHT}\n</think>\n\nA cat sleeps.", "A cat sleeps."),
+        ("The page reads <think>no</think> in red.", "The page reads <think>no</think> in red."),
+        ("<thistle> is written on it.", "<thistle> is written on it."),
+        ("<thi", "<thi"),
+    ],
+)
+@given(st.data())
+def test_thinking_is_no_part_of_a_text(said: str, expected: str, data: st.DataObject) -> None:
+    """Wherever its tags are cut. Inside the text, tags are what the picture shows."""
+    gathered, rest = Accumulator(), said
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        gathered.add(Chunk(rest[:size]))
+        rest = rest[size:]
+        if said.lstrip()[:1] in "<[":
+            assert expected.startswith(gathered.text)
+    gathered.add(Chunk("", "stop"))
+    assert gathered.finish().text == expected
+
+
+def test_thinking_that_spent_all_tokens_is_an_empty_text() -> None:
+    """And the message says what to do."""
+    result, _, _ = play(Script([Chunk("<think>A cat or"), Chunk(" a dog", "length")]))
+    assert type(result) is EmptyDescriptionError
+    assert "MAX_OUTPUT_TOKENS" in str(result)
+
+
+def test_much_thinking_takes_no_room_of_the_text() -> None:
+    """Its length is bounded by tokens; the text's by the record."""
+    thought = [Chunk("<think>"), *[Chunk("x" * 70_000)] * 9, Chunk("</think>A cat.", "stop")]
+    assert play(Script(thought))[0] == Description("A cat.", "stop", None)
+
+
+def test_thinking_is_not_shown() -> None:
+    """Not even as partial text."""
+    seen: list[str] = []
+    script = Script([Chunk("<th"), Chunk("ink>A dog"), Chunk("?</think>A"), Chunk(" cat", "stop")])
+
+    async def work() -> None:
+        model = ScriptedModel([script])
+        await describe(model, INSTRUCTIONS, IMAGE, on_text=lambda text: seen.append(text.text))
+
+    virtual.run(work())
+    assert seen == ["A", "A cat"]

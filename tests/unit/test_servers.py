@@ -61,7 +61,7 @@ def test_the_unknown_server_is_sent_what_all_take() -> None:
     unknown, *others = SERVERS["unknown"], *(s for k, s in SERVERS.items() if k != "unknown")
     assert unknown.accepts == frozenset.intersection(*(other.accepts for other in others))
     assert not unknown.takes_uri
-    assert unknown.reasoning is None
+    assert unknown.efforts == ()
 
 
 @KINDS
@@ -78,6 +78,19 @@ def test_each_is_asked_in_its_own_dialect(kind: str) -> None:
     (body,) = sent
     asked = {"stream_options"} if server.stream_options else set()
     assert set(body) == {"model", "stream", "messages", server.limit_name} | asked
+
+
+@pytest.mark.parametrize("effort", [None, "low"])
+def test_how_much_to_think_is_said_only_if_the_operator_does(effort: str | None) -> None:
+    """Models that do not think refuse the parameter."""
+    sent: list[dict[str, object]] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        sent.append(json.loads(request.content))
+        return httpx2.Response(200, content=GOOD)
+
+    ask(handler, settings=Settings(reasoning_effort=effort))
+    assert sent[0].get("reasoning_effort") == effort
 
 
 @pytest.mark.parametrize("form", ["object", "string"])
@@ -130,7 +143,7 @@ def _row(kind: str) -> str:
         uri,
         f"`{server.limit_name}`",
         f"`{server.structured}`" if server.structured else "no",
-        f"`{server.reasoning}`" if server.reasoning else "no",
+        ", ".join(server.efforts) or "no",
         "; ".join(f'"{words}"' for words in server.permanent) or "none",
     ]
     return f"| {' | '.join(cells)} |"

@@ -18,6 +18,7 @@ GOOD = {
     "PROMPT": "Say what it is.",
     "DESCRIPTION_LANGUAGE": "zh-Hant",
     "MAX_OUTPUT_TOKENS": "2048",
+    "REASONING_EFFORT": "low",
     "PROFILES": '[{"pattern": "art/*", "language": "fr", "max_output_tokens": 64}]',
     "REUSE": "True",
     "DAILY_LIMIT": "500",
@@ -45,6 +46,7 @@ BAD = {
     "FIRESTORE_COLLECTION": "a/b",
     "DESCRIPTION_LANGUAGE": "english language",
     "MAX_OUTPUT_TOKENS": "-1",
+    "REASONING_EFFORT": "9",
     "PROFILES": "{}",
     "REUSE": "yes",
     "DAILY_LIMIT": "0",
@@ -112,6 +114,15 @@ def test_all_faults_are_reported_together() -> None:
         (
             {"OPENAI_BASE_URL": "https://h/v1", "PROFILES": '[{"pattern":"*","model":"m"}]'},
             "what the server at https://h/v1 calls its model",
+        ),
+        ({"REASONING_EFFORT": "xhigh"}, "expected low, medium, high"),
+        (
+            {
+                "REASONING_EFFORT": "low",
+                "OPENAI_BASE_URL": "http://localhost:8080/v1",
+                "MODEL": "m",
+            },
+            "has no such parameter",
         ),
         ({"MODEL_SERVER": "ollama"}, "expected its OPENAI_BASE_URL, or MODEL_SERVER unset"),
     ],

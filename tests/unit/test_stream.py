@@ -94,6 +94,8 @@ def test_reads_the_shape_that_vertex_sends() -> None:
         ({"choices": [{"delta": None}]}, Chunk()),
         ({"choices": [{"delta": {"content": None}}]}, Chunk()),
         ({"choices": [{"delta": {"content": "x"}}]}, Chunk("x")),
+        ({"choices": [{"delta": {"reasoning_content": "hm", "content": None}}]}, Chunk()),
+        ({"choices": [{"delta": {"reasoning": "hm", "content": "x"}}]}, Chunk("x")),
         ({"choices": [{"index": 1, "delta": {"content": "x"}}]}, Chunk()),
         ({"choices": [{"finish_reason": "stop"}]}, Chunk("", "stop")),
         ({"choices": [{"finishReason": "MAX_TOKENS"}]}, Chunk("", "length")),

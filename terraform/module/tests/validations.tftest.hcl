@@ -910,6 +910,51 @@ run "max_output_tokens_too_few" {
   expect_failures = [var.max_output_tokens]
 }
 
+run "reasoning_effort_beyond_all" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    openai_base_url  = "https://api.openai.com/v1"
+    reasoning_effort = "endless"
+  }
+
+  expect_failures = [var.reasoning_effort]
+}
+
+run "reasoning_effort_where_there_is_none" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    openai_base_url  = "https://example.com/v1"
+    model_server     = "llama.cpp"
+    reasoning_effort = "low"
+  }
+
+  expect_failures = [var.reasoning_effort]
+}
+
+run "reasoning_effort_not_on_vertex" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    reasoning_effort = "xhigh"
+  }
+
+  expect_failures = [var.reasoning_effort]
+}
+
 run "profiles_blank_prompt" {
   command = plan
 
