@@ -111,7 +111,7 @@ class ModelRejectedError(PermanentError):
 
 
 class BlockedError(PermanentError):
-    """The safety filter refused the image or the text. Any text that came is dropped."""
+    """The safety filter refused, or the model did in prose. Any text that came is dropped."""
 
     outcome = "blocked"
 

@@ -297,12 +297,14 @@ class Pipeline:
         claimed.draft = claimed.draft.with_image(image, instructions)
         overwritten: asyncio.Task[bool] | None = None
 
+        def on_begun(text: Accumulator) -> None:
+            delivery.gathered = text
+
         def on_text(text: Accumulator) -> None:
             nonlocal overwritten
             if overwritten is None and image.uri is not None:
                 # By now the model has read it; asked beside the stream, it costs no time.
                 overwritten = asyncio.create_task(self._images.is_overwritten(upload))
-            delivery.gathered = text
             if delivery.first_text is None:
                 delivery.first_text = time.monotonic()
                 claimed.draft = claimed.draft.with_first_text(self._now())
@@ -314,9 +316,15 @@ class Pipeline:
         await self._brake.take()
         try:
             description = await describe(
-                self._model, instructions, image, on_text=on_text, on_asked=on_asked
+                self._model,
+                instructions,
+                image,
+                on_text=on_text,
+                on_begun=on_begun,
+                on_asked=on_asked,
             )
-            if overwritten is not None and await overwritten:
+            # Of a text that was held back to its end, it was not asked yet.
+            if image.uri is not None and await (overwritten or self._images.is_overwritten(upload)):
                 raise ObjectGoneError(
                     f"generation {upload.generation} was overwritten while it was described",
                     finish_reason=description.finish_reason,

@@ -23,6 +23,7 @@ from describer.images.image import Image
 from describer.model import retry
 from describer.model.port import Model
 from describer.model.prompt import Instructions
+from describer.model.refusal import is_refusal, may_become_refusal
 from describer.model.stream import Chunk
 from describer.model.thinking import Thinking, without_unopened
 from describer.values import Usage
@@ -73,6 +74,7 @@ class Accumulator:
         self._has_text = False
         self._began_without_reason = False
         self._contradicted = False
+        self._shown = False
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
         self.full = False
@@ -125,8 +127,10 @@ class Accumulator:
 
     @property
     def showable(self) -> bool:
-        """Whether there is text that may be seen before the end."""
-        return self._has_text
+        """Whether there is text that may be seen before the end: nothing that may be a refusal."""
+        if not self._shown and self._has_text:
+            self._shown = not may_become_refusal(self.text)
+        return self._shown
 
     @property
     def text(self) -> str:
@@ -145,7 +149,7 @@ class Accumulator:
         """Judge what has come, after the last chunk.
 
         Raises:
-            BlockedError: the safety filter ended the text.
+            BlockedError: the safety filter ended the text, or it is a refusal in prose.
             EmptyDescriptionError: a good end without text.
             StreamBrokenError: no finish reason, so the stream was cut.
         """
@@ -169,6 +173,12 @@ class Accumulator:
                 finish_reason=self.finish_reason,
                 usage=self.usage,
             )
+        if is_refusal(text):
+            raise BlockedError(
+                f"the model refused: {text[:200]}",
+                finish_reason=self.finish_reason,
+                usage=self.usage,
+            )
         return Description(text, self.finish_reason, self.usage)
 
 
@@ -187,6 +197,7 @@ async def describe(
     image: Image,
     *,
     on_text: Callable[[Accumulator], None] = lambda _: None,
+    on_begun: Callable[[Accumulator], None] = lambda _: None,
     on_asked: Callable[[bool], None] = lambda _: None,
 ) -> Description:
     """Stream one description to its end.
@@ -194,7 +205,8 @@ async def describe(
     A refusal that cost nothing is tried once more here; a stream that has begun never is.
 
     Args:
-        on_text: called after each chunk that brought text; must not block.
+        on_text: called after each chunk that brought text, once it may be shown; must not block.
+        on_begun: given what will gather the text, before any has come.
         on_asked: told whether the model may have begun: before each request that it may, after a
             refusal that it did not.
 
@@ -203,7 +215,9 @@ async def describe(
     """
     async with contextlib.AsyncExitStack() as stack:
         chunks = await _begin(stack, model, instructions, image, on_asked)
-        return await _accumulate(chunks, on_text)
+        gathered = Accumulator()
+        on_begun(gathered)
+        return await _accumulate(chunks, gathered, on_text)
 
 
 async def _begin(
@@ -228,9 +242,8 @@ async def _begin(
 
 
 async def _accumulate(
-    chunks: AsyncIterator[Chunk], on_text: Callable[[Accumulator], None]
+    chunks: AsyncIterator[Chunk], gathered: Accumulator, on_text: Callable[[Accumulator], None]
 ) -> Description:
-    gathered = Accumulator()
     try:
         while (chunk := await _next(chunks, gathered)) is not None:
             gathered.add(chunk)

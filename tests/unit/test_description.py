@@ -186,7 +186,7 @@ def test_silence_after_a_finish_reason_ends_the_text(
 def test_what_the_filter_refused_is_not_shown() -> None:
     """Not even as partial text."""
     seen: list[str] = []
-    script = Script([Chunk("A"), Chunk(" cat", "content_filter"), Chunk(" sleeps", "stop")])
+    script = Script([Chunk("One"), Chunk(" cat", "content_filter"), Chunk(" sleeps", "stop")])
 
     async def work() -> None:
         with pytest.raises(BlockedError):
@@ -198,7 +198,7 @@ def test_what_the_filter_refused_is_not_shown() -> None:
             )
 
     virtual.run(work())
-    assert seen == ["A"]
+    assert seen == ["One"]
 
 
 @pytest.mark.parametrize("size", [1, 999, 70_000, 10**6])
@@ -306,11 +306,13 @@ def test_much_thinking_takes_no_room_of_the_text() -> None:
 def test_thinking_is_not_shown() -> None:
     """Not even as partial text."""
     seen: list[str] = []
-    script = Script([Chunk("<th"), Chunk("ink>A dog"), Chunk("?</think>A"), Chunk(" cat", "stop")])
+    script = Script(
+        [Chunk("<th"), Chunk("ink>A dog"), Chunk("?</think>One"), Chunk(" cat", "stop")]
+    )
 
     async def work() -> None:
         model = ScriptedModel([script])
         await describe(model, INSTRUCTIONS, IMAGE, on_text=lambda text: seen.append(text.text))
 
     virtual.run(work())
-    assert seen == ["A", "A cat"]
+    assert seen == ["One", "One cat"]
