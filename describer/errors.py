@@ -24,7 +24,8 @@ DescriberError
     ├── TokenError                  no access token
     └── ModelError                  the model did not answer, or not to the end
         ├── ModelBusyError              408, 409, 425, 429, 499, 5xx
-        ├── ModelAccessError            401, 402, 403, 404, 410: a matter of configuration
+        ├── ModelAccessError            401, 402, 403, 405, 407: a matter of configuration
+        │   └── ModelMissingError           404, 410: retired, or its name is wrong
         ├── ModelUnreachableError       no connection
         ├── ModelDisconnectedError      the connection broke after the request was sent
         ├── ModelTimeoutError           silence, or a stream longer than allowed
@@ -216,6 +217,10 @@ class ModelBusyError(ModelError):
 
 class ModelAccessError(ModelError):
     """The model refuses this identity, or is not there. Check roles, MODEL, MODEL_LOCATION."""
+
+
+class ModelMissingError(ModelAccessError):
+    """The server has no model of that name, or none any more. Change MODEL, or set MODELS."""
 
 
 class ModelUnreachableError(ModelError):

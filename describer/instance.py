@@ -6,6 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from types import FrameType
 from typing import Any
 
@@ -13,6 +14,7 @@ from describer.build import build_pipeline
 from describer.delivery.logs import Log, Severity
 from describer.delivery.pipeline import Answer, Pipeline
 from describer.errors import TokenError
+from describer.model.lifetimes import retirements
 from describer.settings import Settings
 from describer.threads import in_thread
 
@@ -22,11 +24,18 @@ class Instance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._warn_of_retirements(datetime.now(UTC).date())
         if settings.always_inline:
             # Wanted by every image then; imported by the first one, it would hold up the loop.
             import google.cloud.storage  # noqa: F401
         self._pipeline: Pipeline | None = None
         self._building: asyncio.Task[Pipeline] | None = None
+
+    def _warn_of_retirements(self, today: date) -> None:
+        log = Log(self._settings.log_level, self._settings.google_cloud_project)
+        for model, ends in retirements(self._settings, today):
+            text = f"Vertex AI may retire {model} from {ends} on; change MODEL, or set MODELS"
+            log.write("WARNING", "model retires", {"model": model, "cause": text})
 
     async def deliver(self, attributes: Mapping[str, Any], payload: object) -> Answer:
         """Handle one delivery; see `Pipeline.deliver`."""

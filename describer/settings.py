@@ -26,6 +26,7 @@ _DATABASE = re.compile(r"(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])\Z")
 _COLLECTION = re.compile(r"(?!\.\.?\Z)(?!__.*__\Z)[^/\x00-\x1f]{1,200}\Z")
 # Looser than real project ids: emulators take any.
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}\Z")
+_MODEL = re.compile(r"\S{1,200}\Z")
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z")
 # Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/model-versions
 _RETIRED_MODEL = re.compile(r"(google/)?gemini-(1\.|2\.)")
@@ -70,6 +71,8 @@ class Settings:
 
     google_cloud_project: str | None = None
     model: str = DEFAULT_MODEL
+    models: tuple[str, ...] = ()
+    fallback_after_seconds: float = 300.0
     model_location: str = "global"
     openai_base_url: str | None = None
     openai_api_key: str | None = field(default=None, repr=False)
@@ -190,6 +193,12 @@ def _relations(settings: Settings, *, given: Container[str]) -> list[tuple[set[s
         f"{settings.openai_base_url} calls its model",
     )
     rule(
+        not settings.models or settings.fallback_after_seconds < settings.max_event_age_seconds,
+        "FALLBACK_AFTER_SECONDS MAX_EVENT_AGE_SECONDS",
+        f"after {settings.fallback_after_seconds:g} s the upload would be given up already; "
+        f"expected FALLBACK_AFTER_SECONDS under {settings.max_event_age_seconds:g}",
+    )
+    rule(
         not settings.on_vertex or settings.model_server in {"auto", "vertex"},
         "MODEL_SERVER OPENAI_BASE_URL",
         f"{settings.model_server} is at no address, so the model is on Vertex AI; "
@@ -203,11 +212,15 @@ def _relations(settings: Settings, *, given: Container[str]) -> list[tuple[set[s
         + (f"expected {', '.join(efforts)}" if efforts else "it has no such parameter"),
     )
     if settings.on_vertex:
-        models = [settings.model, *(p.model for p in settings.profiles if p.model)]
+        models = [
+            settings.model,
+            *settings.models,
+            *(p.model for p in settings.profiles if p.model),
+        ]
         for model in models:
             rule(
                 not _RETIRED_MODEL.match(model),
-                "MODEL PROFILES",
+                "MODEL MODELS PROFILES",
                 f"{model} is retired on Vertex AI and answers 404; expected a current one, "
                 f"such as {DEFAULT_MODEL}",
             )
@@ -298,6 +311,10 @@ def _buckets(text: str) -> tuple[str, ...]:
     return tuple(_matching(BUCKET_NAME)(name) for name in _list(text))
 
 
+def _models(text: str) -> tuple[str, ...]:
+    return tuple(_matching(_MODEL)(name) for name in _list(text))
+
+
 def _profiles(text: str) -> tuple[Profile, ...]:
     try:
         items = json.loads(text)
@@ -338,13 +355,15 @@ _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _PROFILE_FIELDS: dict[str, Callable[[str], object]] = {
     "prompt": _text,
     "language": _matching(_LANGUAGE),
-    "model": _matching(re.compile(r"\S{1,200}\Z")),
+    "model": _matching(_MODEL),
     "max_output_tokens": _tokens,
 }
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("GOOGLE_CLOUD_PROJECT", "a project id", _matching(_PROJECT)),
     Variable("MODEL", "a model id without spaces", _PROFILE_FIELDS["model"]),
+    Variable("MODELS", "model ids, separated by commas", _models),
+    Variable("FALLBACK_AFTER_SECONDS", "seconds from 0 to 85200", _seconds(0, 85_200)),
     Variable(
         "MODEL_LOCATION", "global, us, eu or a region such as europe-west4", _matching(_LOCATION)
     ),

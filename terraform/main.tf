@@ -36,6 +36,8 @@ module "describer" {
   budget                   = var.budget
   google_cloud_project     = var.google_cloud_project
   model                    = var.model
+  models                   = var.models
+  fallback_after_seconds   = var.fallback_after_seconds
   model_location           = var.model_location
   check_model_location     = var.check_model_location
   openai_base_url          = var.openai_base_url

@@ -242,6 +242,18 @@ variable "model" {
   default     = null
 }
 
+variable "models" {
+  description = "Models to fall back on, in this order: at once where one is retired or unknown, and after fallback_after_seconds where it only refuses."
+  type        = list(string)
+  default     = null
+}
+
+variable "fallback_after_seconds" {
+  description = "Seconds that a model may refuse an image (out of quota, overloaded, forbidden) until the next of `models` is asked. A request that may have been paid is never repeated so."
+  type        = number
+  default     = null
+}
+
 variable "model_location" {
   description = "Where the model is called: global, us, eu or a region. Not the function's region: current Gemini models are sold by the token at global, us and eu only."
   type        = string

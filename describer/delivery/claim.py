@@ -66,11 +66,13 @@ class Take:
 
     Attributes:
         refusals: tries of this attempt so far, which all ended before the model began.
+        refused_since: when the first of them did, by its own instance's clock.
     """
 
     attempt: int
     last_message: str = ""
     refusals: int = 0
+    refused_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def decide(snapshot: Snapshot, generation: int) -> Take | Held | NothingToDo:
         silent = f"attempt {record.attempt} ended without a word; its instance died or hung"
         return Take(record.attempt + 1, silent)
     if record.refusals:
-        return Take(record.attempt, record.message, record.refusals)
+        return Take(record.attempt, record.message, record.refusals, record.refused_since)
     return Take(record.attempt + 1, record.message)
 
 
@@ -260,7 +262,12 @@ async def claim(
         # The event's time is Google's; so is the store's clock, while ours may be hours off.
         age = upload.age_seconds(snapshot.read_at if snapshot else await store.clock())
         reason = _reason_to_give_up(step, age, settings)
-        draft = replace(draft, attempt=step.attempt, refusals=step.refusals)
+        draft = replace(
+            draft,
+            attempt=step.attempt,
+            refusals=step.refusals,
+            refused_since=step.refused_since,
+        )
         fields = draft.claimed()
         if reason is not None:
             # The attempts that were made are counted, not the one that is not.

@@ -12,7 +12,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -27,6 +27,9 @@ from describer.errors import (
     LeaseLostError,
     MalformedEventError,
     ModelAccessError,
+    ModelBusyError,
+    ModelError,
+    ModelMissingError,
     ModelRejectedError,
     ModelTimeoutError,
     ObjectGoneError,
@@ -40,7 +43,7 @@ from describer.images.image import Image
 from describer.images.loading import Images
 from describer.model.description import Accumulator, Description, describe
 from describer.model.port import Model
-from describer.model.prompt import instructions_for
+from describer.model.prompt import Instructions, fallbacks_for, instructions_for
 from describer.records.record import may_be_reused
 from describer.records.store import Store
 from describer.settings import Settings
@@ -81,6 +84,7 @@ class Delivery:
     waited: float = 0.0
     model: str | None = None
     reused_from: str | None = None
+    passed_over: list[str] = field(default_factory=list)
     first_text: float | None = None
     gathered: Accumulator | None = None
     usage: Usage | None = None
@@ -291,8 +295,38 @@ class Pipeline:
     async def _describe_image(
         self, delivery: Delivery, claimed: Claim, image: Image, progress: Progress
     ) -> Description:
+        """Describe with MODEL, or with the first of MODELS that takes what those before refused."""
+        first = instructions_for(claimed.draft.upload.name, self._settings)
+        fallbacks = iter(fallbacks_for(first, self._settings))
+        instructions = first
+        while True:
+            try:
+                return await self._ask(delivery, claimed, image, instructions, progress)
+            except ModelError as exc:
+                following = next(fallbacks, None)
+                if following is None or not self._falls_back(delivery, claimed, exc):
+                    raise
+                delivery.passed_over.append(instructions.model)
+                instructions = following
+
+    def _falls_back(self, delivery: Delivery, claimed: Claim, exc: ModelError) -> bool:
+        """Tell whether another model is to be asked: never after one that may have been paid."""
+        if delivery.may_have_begun or not isinstance(exc, ModelBusyError | ModelAccessError):
+            return False
+        since = claimed.draft.refused_since or self._now()
+        refused_seconds = (self._now() - since).total_seconds()
+        patience = self._settings.fallback_after_seconds
+        return isinstance(exc, ModelMissingError) or refused_seconds >= patience
+
+    async def _ask(
+        self,
+        delivery: Delivery,
+        claimed: Claim,
+        image: Image,
+        instructions: Instructions,
+        progress: Progress,
+    ) -> Description:
         upload = claimed.draft.upload
-        instructions = instructions_for(upload.name, self._settings)
         delivery.model = instructions.model
         claimed.draft = claimed.draft.with_image(image, instructions)
         overwritten: asyncio.Task[bool] | None = None
@@ -359,6 +393,7 @@ class Pipeline:
             "refusals": delivery.refusals or None,
             "model": delivery.model,
             "reused_from": delivery.reused_from,
+            "passed_over": ", ".join(delivery.passed_over) or None,
             "waited_for_room_seconds": round(delivery.waited, 3) or None,
             "first_text_seconds": None if first is None else round(first - delivery.started, 3),
             "total_seconds": round(ended - delivery.started, 3),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import openai
 
-from describer.errors import DescriberError, ModelAccessError, StreamBrokenError
+from describer.errors import DescriberError, ModelAccessError, ModelMissingError, StreamBrokenError
 from describer.images.image import Image
 from describer.model.prompt import REQUEST, Instructions
 from describer.model.stream import Chunk, Decoder
@@ -100,6 +100,8 @@ class OpenAIModel:
     def _with_remedy(self, error: DescriberError) -> DescriberError:
         """Say which credentials were refused: servers say only that there is something wrong."""
         if not isinstance(error, ModelAccessError) or error.http_status not in {400, 401}:
+            return error
+        if isinstance(error, ModelMissingError):
             return error
         if self._token is not None:
             which = "Vertex AI refused the application default credentials"

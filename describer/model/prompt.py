@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from describer.settings import Settings
 
@@ -64,13 +64,21 @@ def instructions_for(name: str, settings: Settings) -> Instructions:
     profile = next((p for p in settings.profiles if p.pattern.match(name)), None)
     language = (profile and profile.language) or settings.description_language
     prompt = (profile and profile.prompt) or settings.prompt or DEFAULT_PROMPT
-    model = (profile and profile.model) or settings.model
-    if settings.on_vertex and model.startswith("gemini-"):
-        model = f"google/{model}"
     return Instructions(
-        model=model,
+        model=_as_sent((profile and profile.model) or settings.model, settings),
         language=language,
         max_output_tokens=(profile and profile.max_output_tokens) or settings.max_output_tokens,
         reasoning_effort=settings.reasoning_effort,
         system=f"{prompt}\n\n{_RULES.format(language=language)}",
     )
+
+
+def fallbacks_for(first: Instructions, settings: Settings) -> tuple[Instructions, ...]:
+    """Give the same instructions for each model of MODELS, in order."""
+    models = dict.fromkeys(_as_sent(model, settings) for model in settings.models)
+    return tuple(replace(first, model=model) for model in models if model != first.model)
+
+
+def _as_sent(model: str, settings: Settings) -> str:
+    bare = settings.on_vertex and model.startswith("gemini-")
+    return f"google/{model}" if bare else model

@@ -19,6 +19,7 @@ from describer.errors import (
     ModelAccessError,
     ModelBusyError,
     ModelDisconnectedError,
+    ModelMissingError,
     ModelRejectedError,
     ModelTimeoutError,
     ModelUnreachableError,
@@ -105,6 +106,8 @@ _PROVISIONING = "service agents are being provisioned"
 # Gemini's own endpoint answers so, with 400, where others answer 401.
 # Source: https://github.com/continuedev/continue/issues/9330
 _BAD_KEY = "api key not valid"
+# Some answer 400 for a name that they do not know: LiteLLM the first, LM Studio the second.
+_NO_MODEL = ("invalid model name", "model_not_found")
 _BLOCKED_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
 
 
@@ -131,7 +134,9 @@ def error_for(
         return ModelRejectedError(text)
     if status in {408, 409, 425, 429, 499} or status >= 500:
         return ModelBusyError(text, http_status=status, retry_after_seconds=retry_after_seconds)
-    if status in {401, 402, 403, 404, 405, 407, 410} or status < 400:
+    if status in {404, 410} or (status == 400 and any(w in message.lower() for w in _NO_MODEL)):
+        return ModelMissingError(text, http_status=status)
+    if status in {401, 402, 403, 405, 407} or status < 400:
         return ModelAccessError(text, http_status=status)
     if _BAD_KEY in message.lower():
         return ModelAccessError(text, http_status=status)

@@ -15,8 +15,8 @@ clients.
     model, language, promptHash, finishReason    string      what made the text
     reusedFrom              string      `gs://` address whose text this is
     usage                   map         promptTokens, completionTokens, totalTokens
-    status                  map         state, outcome, message, attempt, refusals, eventId,
-                                        startTime, firstTextTime, updateTime, completeTime
+    status                  map         state, outcome, message, attempt, refusals, refusedSince,
+                                        eventId, startTime, firstTextTime, updateTime, completeTime
     lease                   map         owner, expireTime; while a delivery is at work
 """
 
@@ -84,6 +84,7 @@ class Record:
     state: str
     attempt: int
     refusals: int
+    refused_since: datetime | None
     message: str
     written_by_person: bool
     lease_owner: str
@@ -103,6 +104,7 @@ class Record:
             state=str(status.get("state", "")),
             attempt=_integer(status.get("attempt")),
             refusals=_integer(status.get("refusals")),
+            refused_since=_time(status.get("refusedSince")),
             message=str(status.get("message", "")),
             written_by_person=fields.get("source") == "person" and bool(fields.get("description")),
             lease_owner=str(lease.get("owner", "")),
@@ -139,6 +141,7 @@ class Draft:
         attempt: the how manieth try in which the model begins, if it does.
         lease_seconds: given anew by each write that keeps the lease.
         refusals: tries of this attempt that ended before the model began.
+        refused_since: when the first of them did; None if there is none.
     """
 
     upload: Upload
@@ -147,6 +150,7 @@ class Draft:
     lease_seconds: float
     started_at: datetime
     refusals: int = 0
+    refused_since: datetime | None = None
     first_text_at: datetime | None = None
     streamed: Fields = field(default_factory=dict)
 
@@ -195,7 +199,10 @@ class Draft:
         Args:
             refused: the model did not begin; the next try is the same attempt again.
         """
-        ended = replace(self, refusals=self.refusals + 1 if refused else 0)
+        since = self.refused_since or now
+        ended = replace(self, refusals=self.refusals + 1, refused_since=since)
+        if not refused:
+            ended = replace(self, refusals=0)
         return {
             "partialText": REMOVE,
             "lease": REMOVE,
@@ -265,6 +272,7 @@ class Draft:
         }
         if self.refusals:
             status["refusals"] = self.refusals
+            status["refusedSince"] = self.refused_since or now
         if self.first_text_at is not None:
             status["firstTextTime"] = self.first_text_at
         return status
@@ -287,3 +295,7 @@ def _map(value: object) -> Mapping[str, Any]:
 
 def _integer(value: object) -> int:
     return value if type(value) is int else 0
+
+
+def _time(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None

@@ -2,9 +2,10 @@
 
 python -m local.demo.describe [--jobs N] [--json] FILE_OR_FOLDER...
 
-The settings are the function's (PROMPT, MODEL, PROFILES, ...); nothing is stored. A folder stands
-for the images in it and below. Texts go to standard output in the order of the files, all else to
-standard error. Ends with 0 if every image was described, 1 otherwise.
+The settings are the function's (PROMPT, MODEL, PROFILES, ...), but for MODELS: nothing is tried
+again. Nothing is stored. A folder stands for the images in it and below. Texts go to standard
+output in the order of the files, all else to standard error. Ends with 0 if every image was
+described, 1 otherwise.
 """
 
 import argparse

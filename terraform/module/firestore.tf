@@ -19,6 +19,7 @@ locals {
     "status.message",
     "status.startTime",
     "status.firstTextTime",
+    "status.refusedSince",
     "status.updateTime",
     "status.completeTime",
     "lease.expireTime",

@@ -20,6 +20,8 @@ locals {
   environment = { for name, value in {
     GOOGLE_CLOUD_PROJECT   = var.google_cloud_project
     MODEL                  = var.model == null ? "google/gemini-3.5-flash-lite" : var.model
+    MODELS                 = length(var.models) == 0 ? null : join(",", var.models)
+    FALLBACK_AFTER_SECONDS = tostring(var.fallback_after_seconds)
     MODEL_LOCATION         = var.model_location
     OPENAI_BASE_URL        = var.openai_base_url
     MODEL_SERVER           = var.model_server

@@ -40,6 +40,43 @@ variable "model" {
   }
 }
 
+variable "models" {
+  description = "Models to fall back on, in this order: at once where one is retired or unknown, and after fallback_after_seconds where it only refuses."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  # The function gets them joined by commas.
+  validation {
+    condition     = alltrue([for model in var.models : length(regexall("^[^\\s,]{1,200}$", model)) > 0])
+    error_message = "models: expected 1 to 200 characters each, without a space or comma."
+  }
+
+  validation {
+    condition = var.openai_base_url != null || alltrue([for model in var.models :
+      length(regexall("^([a-z0-9-]+/|gemini-).+$", model)) > 0 && length(regexall("^(google/)?gemini-([12]\\.|pro|ultra)", model)) == 0
+    ])
+    error_message = "models: expected current models; on Vertex AI with their publisher, such as google/gemini-3.8-flash."
+  }
+}
+
+variable "fallback_after_seconds" {
+  description = "Seconds that a model may refuse an image (out of quota, overloaded, forbidden) until the next of `models` is asked. A request that may have been paid is never repeated so."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.fallback_after_seconds >= 0 && var.fallback_after_seconds <= 85200
+    error_message = "fallback_after_seconds is ${var.fallback_after_seconds}: expected seconds from 0 to 85200."
+  }
+
+  validation {
+    condition     = length(var.models) == 0 || var.fallback_after_seconds < var.max_event_age_seconds
+    error_message = "fallback_after_seconds is ${var.fallback_after_seconds}, max_event_age_seconds ${var.max_event_age_seconds}: the upload would be given up before."
+  }
+}
+
 variable "model_location" {
   description = "Where the model is called: global, us, eu or a region. Not the function's region: current Gemini models are sold by the token at global, us and eu only."
   type        = string

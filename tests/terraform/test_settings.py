@@ -21,6 +21,8 @@ EVERYTHING = {
     "openai_base_url": "https://example.com/v1",
     "openai_api_key": json.dumps({"secret": "model-key"}),
     "model": "some-model",
+    "models": json.dumps(["other-model", "third/model"]),
+    "fallback_after_seconds": "60.5",
     "model_location": "us",
     "model_server": "ollama",
     "image_input": "inline",
@@ -88,6 +90,7 @@ def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
             "openai_api_key",
             "bucket_name",
             "buckets",
+            "models",
             "profiles",
             "name_include",
             "name_exclude",
@@ -96,6 +99,7 @@ def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
         found = getattr(settings, name)
         assert type(found)(given) == found, name
     assert settings.buckets == ("more-uploads", "uploads")
+    assert settings.models == ("other-model", "third/model")
     assert settings.name_include.patterns == ("*.png", "*.jpg")
     assert settings.name_exclude.patterns == ("drafts/*",)
     (profile,) = settings.profiles
@@ -141,6 +145,7 @@ def test_the_old_name_of_the_language_says_the_new_one(workspace: Workspace, giv
         ("lease_seconds", "11"),
         ("lease_seconds", "900"),
         ("flush_seconds", "60"),
+        ("fallback_after_seconds", "85200"),
         ("stream_timeout_seconds", "420"),
         ("chunk_timeout_seconds", "400"),
         ("max_event_age_seconds", "85200"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from describer import instance
 from describer.delivery.pipeline import Answer
 from describer.errors import TokenError
 from describer.instance import Instance
-from describer.settings import Settings
+from describer.model import lifetimes
+from describer.model.lifetimes import retirements
+from describer.settings import DEFAULT_MODEL, Globs, Profile, Settings
 from local.servers.events import cloud_event
 
 DELIVERIES = 20
@@ -77,3 +80,48 @@ def test_a_defect_while_building_has_its_line(
     line = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (line["severity"], line["outcome"], line["status"]) == ("ERROR", "defect", 500)
     assert line["cause"] == "ImportError: no such module"
+
+
+@pytest.mark.parametrize(
+    ("changes", "today", "expected"),
+    [
+        ({}, date(2026, 11, 24), []),
+        ({}, date(2027, 5, 22), ["gemini-3.5-flash-lite"]),
+        ({}, date(2028, 1, 1), ["gemini-3.5-flash-lite"]),
+        (
+            {"model": "gemini-4-argon", "models": ("google/gemini-3.5-flash",)},
+            date(2027, 5, 1),
+            ["gemini-3.5-flash"],
+        ),
+        (
+            {"profiles": (Profile(Globs(("*",)), model="gemini-3.8-flash"),)},
+            date(2027, 7, 5),
+            ["gemini-3.5-flash-lite", "gemini-3.8-flash"],
+        ),
+        ({"openai_base_url": "http://localhost:1/v1"}, date(2028, 1, 1), []),
+    ],
+)
+def test_models_that_end_soon_are_known(
+    changes: dict[str, Any], today: date, expected: list[str]
+) -> None:
+    """Two months before, and from then on; wherever they are named; on Vertex AI alone."""
+    assert [model for model, _ in retirements(Settings(**changes), today)] == expected
+
+
+def test_a_start_warns_of_a_model_that_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line for each, with the day and what to do; a start long before it says nothing."""
+    Instance(Settings())
+    assert capsys.readouterr().out == ""
+    ends = datetime.now(UTC).date() + timedelta(days=59)
+    monkeypatch.setattr(lifetimes, "RETIRED_FROM", {"gemini-3.5-flash-lite": ends})
+    Instance(Settings())
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["severity"], line["message"]) == ("WARNING", "model retires")
+    assert f"gemini-3.5-flash-lite from {ends} on" in line["cause"]
+
+
+def test_the_default_model_is_known_to_end_some_day() -> None:
+    """So that nobody is surprised by it."""
+    assert DEFAULT_MODEL.removeprefix("google/") in lifetimes.RETIRED_FROM

@@ -39,6 +39,7 @@ from describer.errors import (
     BlockedError,
     ModelAccessError,
     ModelBusyError,
+    ModelMissingError,
     ModelTimeoutError,
     RecordExistsError,
     StoreError,
@@ -57,7 +58,9 @@ from describer.settings import Settings
 from describer.values import Usage
 from tests.virtual import EPOCH, VirtualLoop
 
-SETTINGS = Settings(image_input="uri", max_attempts=8)
+SETTINGS = Settings(
+    image_input="uri", max_attempts=8, models=("google/second",), fallback_after_seconds=30
+)
 NAMES = ("a.jpg", "b.jpg")
 INSTANCES = 3
 # With one such freeze in a lease's time, a worker that keeps trying never loses its lease.
@@ -88,6 +91,7 @@ SCRIPTS: dict[str, tuple[float | Exception | Chunk | None, ...]] = {
 REFUSALS = {
     "busy": ModelBusyError("429", http_status=429),
     "denied": ModelAccessError("403", http_status=403),
+    "retired": ModelMissingError("404", http_status=404),
 }
 
 current: contextvars.ContextVar[Delivery] = contextvars.ContextVar("current")
@@ -120,6 +124,7 @@ class Begin:
 
     delivery: Delivery
     text: str
+    model: str
 
 
 @dataclass(eq=False)
@@ -273,7 +278,7 @@ class LedgerModel:
         first = steps[0] if steps else None
         texts = [step for step in steps if step is None or step is ALSO]
         pieces = [f"text {number} of {key[0]} {key[1]}: ", *WORDS[: len(texts)]]
-        paid.append(Begin(delivery, "".join(pieces).strip()))
+        paid.append(Begin(delivery, "".join(pieces).strip(), instructions.model))
 
         async def chunks() -> AsyncIterator[Chunk]:
             left = list(pieces)
@@ -490,8 +495,9 @@ class PipelineMachine(RuleBasedStateMachine):
             assert fields["description"].endswith("by hand")
         elif "description" in fields:
             assert status["state"] == "COMPLETED"
-            texts = [b.text for b in self.world.begun.get((fields["name"], generation), [])]
-            assert fields["description"] in texts or identity in self.erased
+            begun = self.world.begun.get((fields["name"], generation), [])
+            written = [b.model for b in begun if b.text == fields["description"]]
+            assert written == [fields["model"]] or identity in self.erased
         assert ("lease" in fields) <= (status["state"] == "PROCESSING")
         assert ("partialText" in fields) <= ("lease" in fields)
         if "lease" in fields:

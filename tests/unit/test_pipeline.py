@@ -21,6 +21,7 @@ from describer.errors import (
     ModelAccessError,
     ModelBusyError,
     ModelDisconnectedError,
+    ModelMissingError,
     ModelRejectedError,
     ModelTimeoutError,
     ModelUnreachableError,
@@ -781,3 +782,110 @@ def test_each_delivery_is_one_log_line(capsys: pytest.CaptureFixture[str]) -> No
     assert (first["object_name"], first["bucket"], first["generation"]) == (name, "b12", "1")
     assert (first["event_id"], first["attempt"], first["total_tokens"]) == ("e7", 1, 9)
     assert "first_text_seconds" in first
+
+
+MODELS = {"MODEL": "m/first", "MODELS": "m/second,m/third", "FALLBACK_AFTER_SECONDS": "100"}
+MISSING = Script(refusal=ModelMissingError("the model answered 404", http_status=404))
+BUSY = Script(refusal=ModelBusyError("429", http_status=429, retry_after_seconds=99))
+
+
+def test_a_retired_model_is_replaced_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the first of MODELS that is there; the record says which, and nothing is paid twice."""
+
+    async def scenario(b: Bench) -> None:
+        assert await b.deliver() == Answer(200, "described")
+
+    model = ScriptedModel([MISSING, MISSING, text_script(TEXT)])
+    b = bench(scenario, model=model, environ=MODELS)
+    assert [begun for begun, _ in b.model.begun] == ["m/third"]
+    assert (b.record["model"], b.status["attempt"]) == ("m/third", 1)
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["model"], line["passed_over"]) == ("m/third", "m/first, m/second")
+
+
+def test_a_busy_model_is_waited_for_and_then_replaced() -> None:
+    """For FALLBACK_AFTER_SECONDS from its first refusal; the next upload asks it first again."""
+
+    async def scenario(b: Bench) -> None:
+        for seconds in (0, 60, 39):
+            await asyncio.sleep(seconds)
+            assert (await b.deliver()).status == 503
+        assert b.status["refusals"] == 3
+        b.model.scripts = [BUSY, text_script(TEXT)]
+        await asyncio.sleep(1.5)
+        assert await b.deliver() == Answer(200, "described")
+        assert await b.deliver(2) == Answer(200, "described")
+
+    b = bench(scenario, model=ScriptedModel([BUSY]), environ=MODELS)
+    assert [begun for begun, _ in b.model.begun] == ["m/second", "m/first"]
+
+
+def test_no_patience_is_no_waiting() -> None:
+    """FALLBACK_AFTER_SECONDS of 0 asks the next one in the same delivery."""
+
+    async def scenario(b: Bench) -> None:
+        assert await b.deliver() == Answer(200, "described")
+
+    environ = {**MODELS, "FALLBACK_AFTER_SECONDS": "0"}
+    b = bench(scenario, model=ScriptedModel([BUSY, text_script(TEXT)]), environ=environ)
+    assert b.record["model"] == "m/second"
+
+
+def test_without_any_model_it_comes_again() -> None:
+    """Refusals of several models are one try that cost nothing."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).status == 503
+        assert (b.status["attempt"], b.status["refusals"]) == (1, 1)
+
+    assert bench(scenario, model=ScriptedModel([MISSING]), environ=MODELS).model.begun == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script([Chunk("A c"), StreamBrokenError("cut")]),
+        Script([Chunk("A c"), ModelMissingError("404 inside the stream", http_status=404)]),
+        Script([ModelBusyError("503 inside the stream", http_status=503)]),
+        Script(refusal=ModelTimeoutError("silence before the answer")),
+        Script(refusal=ModelUnreachableError("no connection")),
+    ],
+    ids=["cut", "begun", "begun without text", "perhaps begun", "nobody there"],
+)
+def test_what_may_have_been_paid_is_not_asked_of_another_model(script: Script) -> None:
+    """Nor is a server that does not answer at all, where the others are as well."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).status == 503
+        assert (await b.deliver()).outcome == "described"
+
+    environ = {**MODELS, "FALLBACK_AFTER_SECONDS": "0"}
+    b = bench(scenario, model=ScriptedModel([script, text_script(TEXT)]), environ=environ)
+    assert {begun for begun, _ in b.model.begun} == {"m/first"}
+
+
+def test_a_model_that_refuses_in_prose_is_blocked_and_not_replaced() -> None:
+    """It was paid for, and its words are not shown."""
+    words = "I'm sorry, but I can't help with that request."
+    partial: list[Any] = []
+
+    class Watched(MemoryStore):
+        async def update(self, *arguments: Any, **named: Any) -> Version:
+            version = await super().update(*arguments, **named)
+            partial.extend(d.get("partialText") for d in self.documents().values())
+            return version
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == "blocked"
+
+    script = text_script(words, chunk_seconds=1.5)
+    b = bench(
+        scenario,
+        model=ScriptedModel([script]),
+        environ=MODELS,
+        store=Watched(virtual.now),
+    )
+    assert b.status["outcome"] == "blocked"
+    assert "description" not in b.record
+    assert not any(partial)
+    assert len(b.model.begun) == 1

@@ -1,6 +1,6 @@
 """The words that are sent, and the digest that tells old ones from new."""
 
-from describer.model.prompt import DEFAULT_PROMPT, instructions_for
+from describer.model.prompt import DEFAULT_PROMPT, fallbacks_for, instructions_for
 from describer.settings import Settings
 
 
@@ -41,6 +41,17 @@ def test_the_first_matching_profile_overrides() -> None:
     )
     assert art.system.startswith("As a curator.")
     assert (other.language, other.max_output_tokens) == ("fr", 99)
+
+
+def test_fallbacks_say_the_same_to_other_models() -> None:
+    """In the order of MODELS, each once, and not the first again, whatever chose that."""
+    environ = {"MODELS": "gemini-3.5-flash, meta/llama,google/gemini-3.5-flash ,gemini-3.8-flash"}
+    settings = Settings.from_env({**environ, "MODEL": "gemini-3.8-flash"})
+    first = instructions_for("a", settings)
+    fallbacks = fallbacks_for(first, settings)
+    assert [f.model for f in fallbacks] == ["google/gemini-3.5-flash", "meta/llama"]
+    assert {(f.digest, f.max_output_tokens) for f in fallbacks} == {(first.digest, 1024)}
+    assert fallbacks_for(first, Settings()) == ()
 
 
 def test_the_digest_changes_with_the_words_alone() -> None:

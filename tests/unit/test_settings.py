@@ -8,6 +8,8 @@ from describer.settings import DEFAULT_MODEL, VARIABLES, Globs, Settings
 GOOD = {
     "GOOGLE_CLOUD_PROJECT": "p-1",
     "MODEL": "google/gemini-3.8-flash",
+    "MODELS": "gemini-3.5-flash, gemini-3.1-flash-lite",
+    "FALLBACK_AFTER_SECONDS": "60",
     "MODEL_LOCATION": "eu",
     "OPENAI_BASE_URL": "https://host.example/v1/",
     "OPENAI_API_KEY": "secret",
@@ -38,6 +40,8 @@ GOOD = {
 BAD = {
     "GOOGLE_CLOUD_PROJECT": "no spaces here",
     "MODEL": "a b",
+    "MODELS": "a b",
+    "FALLBACK_AFTER_SECONDS": "soon",
     "MODEL_LOCATION": "moon",
     "OPENAI_BASE_URL": "ftp://host",
     "MODEL_SERVER": "ollama2",
@@ -70,6 +74,7 @@ def test_every_variable_is_read() -> None:
         assert getattr(settings, name.lower()) != getattr(default, name.lower()), name
     assert settings.openai_base_url == "https://host.example/v1"
     assert settings.buckets == ("b-1", "b-2")
+    assert settings.models == ("gemini-3.5-flash", "gemini-3.1-flash-lite")
     assert settings.profiles[0].language == "fr"
 
 
@@ -104,6 +109,8 @@ def test_all_faults_are_reported_together() -> None:
         ({"MAX_EVENT_AGE_SECONDS": "85201"}, "seconds from 1 to 85200"),
         ({"MODEL": "gemini-2.5-flash"}, "retired"),
         ({"PROFILES": '[{"pattern":"*","model":"google/gemini-2.0-flash-001"}]'}, "retired"),
+        ({"MODELS": "gemini-3.8-flash,gemini-2.0-flash"}, "retired"),
+        ({"MODELS": "gemini-3.8-flash", "FALLBACK_AFTER_SECONDS": "85000"}, "under 82800"),
         ({"PROFILES": "[1]"}, "item 0 is int"),
         ({"PROFILES": '[{"prompt":"x"}]'}, "item 0 needs a pattern"),
         ({"PROFILES": '[{"pattern":"*","promt":"x"}]'}, "unknown keys promt"),

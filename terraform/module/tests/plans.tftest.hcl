@@ -76,6 +76,7 @@ run "fresh" {
     condition = tomap(local.environment) == tomap({
       GOOGLE_CLOUD_PROJECT   = "test-project"
       MODEL                  = "google/gemini-3.5-flash-lite"
+      FALLBACK_AFTER_SECONDS = "300"
       MODEL_LOCATION         = "global"
       MODEL_SERVER           = "auto"
       IMAGE_INPUT            = "auto"

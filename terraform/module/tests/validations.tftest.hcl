@@ -645,6 +645,64 @@ run "model_retired" {
   expect_failures = [var.model]
 }
 
+run "models_with_a_comma" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    openai_base_url = "https://example.com/v1"
+    models          = ["a,b"]
+  }
+
+  expect_failures = [var.models]
+}
+
+run "models_retired" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    models = ["google/gemini-3.8-flash", "gemini-2.5-flash"]
+  }
+
+  expect_failures = [var.models]
+}
+
+run "fallback_after_more_than_a_day" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    fallback_after_seconds = 90000
+  }
+
+  expect_failures = [var.fallback_after_seconds]
+}
+
+run "fallback_after_the_end" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    models                 = ["google/gemini-3.8-flash"]
+    fallback_after_seconds = 82800
+  }
+
+  expect_failures = [var.fallback_after_seconds]
+}
+
 run "model_location_unknown" {
   command = plan
 
