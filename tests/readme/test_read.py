@@ -155,6 +155,7 @@ def _uploads(
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "OPENAI_BASE_URL": standin.base_url,
         "MODEL": "stand-in",
+        "MODEL_SERVER": "gemini",
         "STORAGE_EMULATOR_HOST": gcs.url,
         "FLUSH_SECONDS": "0.2",
     }

@@ -106,7 +106,7 @@ def test_describes_several_local_files(tmp_path: Path, broken: Path) -> None:
 def test_describes_no_more_at_once_than_wanted() -> None:
     """Of five files three are with the model at the same time, and never more."""
     with standin_server(first=1) as server:
-        environ = {"OPENAI_BASE_URL": server.base_url, "MODEL": "m"}
+        environ = {"OPENAI_BASE_URL": server.base_url, "MODEL": "m", "MODEL_SERVER": "gemini"}
         done = run("local.demo.describe", "--jobs", "3", str(SAMPLES), **environ)
         assert (done.returncode, server.stats()["peak"]) == (0, 3)
 
@@ -128,7 +128,7 @@ def test_a_terminal_is_told_that_it_takes_time() -> None:
     """After two seconds, in a line that is gone when the text comes; not where none can go."""
     sample = str(SAMPLES / "cat.webp")
     with standin_server(first=2.9) as server:
-        environ = {"OPENAI_BASE_URL": server.base_url, "MODEL": "m"}
+        environ = {"OPENAI_BASE_URL": server.base_url, "MODEL": "m", "MODEL_SERVER": "gemini"}
         seen, dumb = on_terminals(
             {"TERM": "xterm", **environ}, {"TERM": "dumb", **environ}, arguments=[sample]
         )
@@ -168,7 +168,7 @@ def test_a_terminal_does_not_obey_what_a_server_says(tmp_path: Path) -> None:
     with standin_server() as server:
         server.script([faults.status(400, message=f"No {attack}!")], times=1)
         server.script([faults.text(f"A {attack} cat.")])
-        environ = {"OPENAI_BASE_URL": server.base_url, "MODEL": "m"}
+        environ = {"OPENAI_BASE_URL": server.base_url, "MODEL": "m", "MODEL_SERVER": "gemini"}
         done = run("local.demo.describe", "--jobs=1", str(odd), str(odd), **environ)
     assert "]0;owned2J cat." in done.stdout
     assert "]0;owned2J!" in done.stderr
@@ -259,7 +259,7 @@ def test_the_demo_refuses_at_once_what_the_function_would(
 
 def test_describes_with_the_one_model_of_a_server(standin: StandInServer) -> None:
     """Its address is enough; what the machine says of its own language is not meant."""
-    sample = str(SAMPLES / "cat.webp")
+    sample = str(SAMPLES / "coffee.jpg")
     done = run("local.demo.describe", sample, OPENAI_BASE_URL=standin.base_url, LANGUAGE="en_US:en")
     assert (done.returncode, done.stdout.count(OPENING)) == (0, 1), done.stderr
     assert "Model: stand-in at http://127.0.0.1:" in done.stderr
