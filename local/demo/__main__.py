@@ -191,7 +191,8 @@ def _files(options: argparse.Namespace) -> dict[str, Path]:
     named = paths_named_in(options.named, options.folder) if options.named.strip() else []
     if given := [*options.images, *named]:
         return objects_named(given)
-    return {file.name: file for file in images_in([SAMPLES])}
+    # In a folder, so that a picture of one's own may have a sample's name.
+    return {f"{SAMPLES.name}/{file.name}": file for file in images_in([SAMPLES])}
 
 
 def _run(

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from describer.delivery.brake import Brake
@@ -47,6 +47,7 @@ def run(scenario: Callable[[SlowStore], Awaitable[Any]]) -> Any:
     return virtual.run(work())
 
 
+@settings(deadline=None)
 @given(
     limit=st.integers(1, 40),
     bursts=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 15)), max_size=8),
