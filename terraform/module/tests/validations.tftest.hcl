@@ -653,6 +653,7 @@ run "models_with_a_comma" {
   }
 
   variables {
+    model           = "m"
     openai_base_url = "https://example.com/v1"
     models          = ["a,b"]
   }
@@ -833,6 +834,7 @@ run "model_server_nobody_knows" {
   }
 
   variables {
+    model           = "m"
     openai_base_url = "https://example.com/v1"
     model_server    = "llama"
   }
@@ -976,6 +978,7 @@ run "reasoning_effort_beyond_all" {
   }
 
   variables {
+    model            = "m"
     openai_base_url  = "https://api.openai.com/v1"
     reasoning_effort = "endless"
   }
@@ -991,6 +994,7 @@ run "reasoning_effort_where_there_is_none" {
   }
 
   variables {
+    model            = "m"
     openai_base_url  = "https://example.com/v1"
     model_server     = "llama.cpp"
     reasoning_effort = "low"
