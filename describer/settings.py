@@ -16,11 +16,16 @@ from describer.servers import SERVERS, Server, kind_of
 ImageInput = Literal["auto", "uri", "inline"]
 
 LONGEST_LEASE_SECONDS = 900
+# What can be asked for besides the description.
+ALT_TEXT, DECORATIVE, TEXT_IN_IMAGE, TAGS = "alt_text", "decorative", "text_in_image", "tags"
+OUTPUTS = (ALT_TEXT, DECORATIVE, TEXT_IN_IMAGE, TAGS)
+TAG_CHARACTERS = 60
 DEFAULT_MODEL = "google/gemini-3.5-flash-lite"
 
 _MIB = 1024 * 1024
 # Well-formed per RFC 5646 in all that a person would write; not checked against the registry.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*\Z")
+_TAG = re.compile(rf"[^\x00-\x1f,]{{1,{TAG_CHARACTERS}}}\Z")
 _LOCATION = re.compile(r"(global|us|eu|[a-z]+-[a-z]+[0-9]+)\Z")
 _DATABASE = re.compile(r"(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])\Z")
 _COLLECTION = re.compile(r"(?!\.\.?\Z)(?!__.*__\Z)[^/\x00-\x1f]{1,200}\Z")
@@ -57,9 +62,11 @@ class Profile:
 
     pattern: Globs
     prompt: str | None = None
-    language: str | None = None
+    language: tuple[str, ...] | None = None
     model: str | None = None
     max_output_tokens: int | None = None
+    outputs: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,10 @@ class Settings:
     firestore_database: str = "(default)"
     firestore_collection: str = "descriptions"
     prompt: str | None = None
-    description_language: str = "en"
+    description_language: tuple[str, ...] = ("en",)
+    outputs: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    alt_text_characters: int = 150
     max_output_tokens: int = 1024
     reasoning_effort: str | None = None
     profiles: tuple[Profile, ...] = ()
@@ -315,6 +325,26 @@ def _models(text: str) -> tuple[str, ...]:
     return tuple(_matching(_MODEL)(name) for name in _list(text))
 
 
+def _languages(text: str) -> tuple[str, ...]:
+    return _each(text, _matching(_LANGUAGE), most=10)
+
+
+def _outputs(text: str) -> tuple[str, ...]:
+    return () if text.lower() == "none" else _each(text, _one_of(*OUTPUTS), most=len(OUTPUTS))
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    return _each(text, _matching(_TAG), most=200)
+
+
+def _each(text: str, parse: Callable[[str], str], *, most: int) -> tuple[str, ...]:
+    """Read a list without repetitions, which is not empty."""
+    found = tuple(dict.fromkeys(map(parse, _list(text))))
+    if not 1 <= len(found) <= most:
+        raise ValueError(text)
+    return found
+
+
 def _profiles(text: str) -> tuple[Profile, ...]:
     try:
         items = json.loads(text)
@@ -338,7 +368,9 @@ def _profile(place: int, item: object) -> Profile:
     for key, value in item.items():
         if key == "pattern" or value is None:
             continue
-        written = str(value) if type(value) in {int, str} else ""
+        listed = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        plain = ",".join(value) if listed else value
+        written = str(plain) if type(plain) in {int, str} else ""
         try:
             if not written.strip():
                 raise ValueError(key)  # noqa: TRY301
@@ -354,9 +386,11 @@ _tokens = _whole(16, 65_536)
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _PROFILE_FIELDS: dict[str, Callable[[str], object]] = {
     "prompt": _text,
-    "language": _matching(_LANGUAGE),
+    "language": _languages,
     "model": _matching(_MODEL),
     "max_output_tokens": _tokens,
+    "outputs": _outputs,
+    "tags": _tags,
 }
 
 VARIABLES: tuple[Variable, ...] = (
@@ -376,9 +410,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("PROMPT", "text", _text),
     Variable(
         "DESCRIPTION_LANGUAGE",
-        "a BCP-47 tag such as en, de-CH or zh-Hant",
-        _matching(_LANGUAGE),
+        "BCP-47 tags such as en, de-CH or zh-Hant, separated by commas",
+        _languages,
     ),
+    Variable("OUTPUTS", f"any of {', '.join(OUTPUTS)}, separated by commas", _outputs),
+    Variable("TAGS", f"tags of at most {TAG_CHARACTERS} characters, separated by commas", _tags),
+    Variable("ALT_TEXT_CHARACTERS", "a whole number from 20 to 1000", _whole(20, 1000)),
     Variable("MAX_OUTPUT_TOKENS", "a whole number from 16 to 65536", _tokens),
     Variable("REASONING_EFFORT", ", ".join(_EFFORTS), _one_of(*_EFFORTS)),
     Variable(

@@ -50,6 +50,9 @@ module "describer" {
   prompt                   = var.prompt
   description_language     = var.description_language
   max_output_tokens        = var.max_output_tokens
+  outputs                  = var.outputs
+  tags                     = var.tags
+  alt_text_characters      = var.alt_text_characters
   profiles                 = var.profiles
   reuse                    = var.reuse
   daily_limit              = var.daily_limit

@@ -313,7 +313,7 @@ variable "prompt" {
 }
 
 variable "description_language" {
-  description = "Language of the descriptions, as a BCP-47 tag."
+  description = "Language of the descriptions, as a BCP-47 tag; or several, separated by commas, of which the first is the description's."
   type        = string
   default     = null
 }
@@ -343,14 +343,34 @@ variable "reasoning_effort" {
   default     = null
 }
 
+variable "outputs" {
+  description = "What is asked for besides the description, in one JSON object with it: any of alt_text, decorative, text_in_image and tags."
+  type        = list(string)
+  default     = null
+}
+
+variable "tags" {
+  description = "The only tags there are, where tags are asked for. None: any."
+  type        = list(string)
+  default     = null
+}
+
+variable "alt_text_characters" {
+  description = "Longest alternative text in characters."
+  type        = number
+  default     = null
+}
+
 variable "profiles" {
-  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model or max_output_tokens."
+  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, max_output_tokens, outputs or tags."
   type = list(object({
     pattern           = string
     prompt            = optional(string)
     language          = optional(string)
     model             = optional(string)
     max_output_tokens = optional(number)
+    outputs           = optional(list(string))
+    tags              = optional(list(string))
   }))
   default = null
 }

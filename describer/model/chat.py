@@ -148,6 +148,12 @@ class OpenAIModel:
         }
         if instructions.reasoning_effort is not None:
             request["reasoning_effort"] = instructions.reasoning_effort
+        wanted = instructions.wanted
+        if wanted.structured and server.structured == "json_schema":
+            schema = {"name": "description", "strict": True, "schema": wanted.schema()}
+            request["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif wanted.structured and server.structured == "json_object":
+            request["response_format"] = {"type": "json_object"}
         if server.stream_options:
             request["stream_options"] = {"include_usage": True}
         return request

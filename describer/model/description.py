@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from describer.errors import (
     BlockedError,
@@ -21,6 +22,7 @@ from describer.errors import (
 )
 from describer.images.image import Image
 from describer.model import retry
+from describer.model.outputs import Outputs, Wanted, read, visible
 from describer.model.port import Model
 from describer.model.prompt import Instructions
 from describer.model.refusal import is_refusal, may_become_refusal
@@ -44,11 +46,13 @@ class Description:
     Attributes:
         finish_reason: `stop` or `length`.
         usage: None if the model did not say.
+        fields: what was asked for besides, by its name in the record; see outputs.py.
     """
 
     text: str
     finish_reason: str
     usage: Usage | None
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
@@ -67,7 +71,13 @@ class Accumulator:
         closed: nothing more comes, so that the finish reason there is, is the last one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted | None = None) -> None:
+        """Begin empty.
+
+        Args:
+            wanted: what the answer should hold; None: a description and no more.
+        """
+        self._wanted = wanted or Wanted()
         self._parts: list[str] = []
         self._thinking = Thinking()
         self._size = 0
@@ -137,8 +147,12 @@ class Accumulator:
         """The text so far: valid Unicode even where a delta ends between two surrogates.
 
         Of control characters only newline and tab are left; every line end is a newline. What
-        the model thought aloud is left out.
+        the model thought aloud is left out, and of a JSON object all but the description.
         """
+        return visible(self._answer) if self._wanted.structured else self._answer
+
+    @property
+    def _answer(self) -> str:
         self._parts = ["".join(self._parts)]
         text = _joined_surrogates(self._parts[0][:MAX_TEXT_CHARACTERS])
         if "</think>" in text:
@@ -164,7 +178,10 @@ class Accumulator:
                 usage=self.usage,
             )
         self._parts.append(self._thinking.rest())
-        text = self.text
+        found = Outputs(self.text)
+        if self._wanted.structured:
+            found = read(self._answer, self._wanted, cut=self.finish_reason == "length")
+        text = found.description
         if not text:
             spent = f" after {self.usage.total_tokens} tokens" if self.usage else ""
             raise EmptyDescriptionError(
@@ -179,7 +196,7 @@ class Accumulator:
                 finish_reason=self.finish_reason,
                 usage=self.usage,
             )
-        return Description(text, self.finish_reason, self.usage)
+        return Description(text, self.finish_reason, self.usage, found.fields)
 
 
 def _joined_surrogates(text: str) -> str:
@@ -215,7 +232,7 @@ async def describe(
     """
     async with contextlib.AsyncExitStack() as stack:
         chunks = await _begin(stack, model, instructions, image, on_asked)
-        gathered = Accumulator()
+        gathered = Accumulator(instructions.wanted)
         on_begun(gathered)
         return await _accumulate(chunks, gathered, on_text)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from describer.model.outputs import Wanted
 from describer.settings import Settings
 
 DEFAULT_PROMPT = """\
@@ -45,6 +46,7 @@ class Instructions:
         model: as sent, with `google/` in front of a bare Gemini id on Vertex AI.
         system: the whole system message.
         reasoning_effort: None: the model's own.
+        wanted: what the answer should hold; told in `system`, too.
     """
 
     model: str
@@ -52,6 +54,7 @@ class Instructions:
     max_output_tokens: int
     system: str
     reasoning_effort: str | None = None
+    wanted: Wanted = field(default_factory=Wanted)
 
     @property
     def digest(self) -> str:
@@ -62,14 +65,27 @@ class Instructions:
 def instructions_for(name: str, settings: Settings) -> Instructions:
     """Choose the instructions for an object: the first profile that matches its name overrides."""
     profile = next((p for p in settings.profiles if p.pattern.match(name)), None)
-    language = (profile and profile.language) or settings.description_language
+    languages = (profile and profile.language) or settings.description_language
+    wanted = Wanted(
+        outputs=settings.outputs if profile is None or profile.outputs is None else profile.outputs,
+        tags=(profile and profile.tags) or settings.tags,
+        languages=languages,
+        alt_text_characters=settings.alt_text_characters,
+    )
     prompt = (profile and profile.prompt) or settings.prompt or DEFAULT_PROMPT
     return Instructions(
         model=_as_sent((profile and profile.model) or settings.model, settings),
-        language=language,
+        language=languages[0],
         max_output_tokens=(profile and profile.max_output_tokens) or settings.max_output_tokens,
         reasoning_effort=settings.reasoning_effort,
-        system=f"{prompt}\n\n{_RULES.format(language=language)}",
+        system="\n\n".join(
+            [
+                prompt,
+                _RULES.format(language=languages[0]),
+                *([wanted.rules()] if wanted.structured else []),
+            ]
+        ),
+        wanted=wanted,
     )
 
 

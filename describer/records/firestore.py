@@ -263,6 +263,10 @@ def _encode(target: Any, value: Any) -> None:
             target.integer_value = value
         case datetime():
             target.timestamp_value.FromDatetime(value)
+        case list():
+            target.array_value.SetInParent()
+            for item in value:
+                _encode(target.array_value.values.add(), item)
         case Mapping():
             # Also makes an empty map a map.
             target.map_value.SetInParent()
@@ -277,6 +281,8 @@ def _decode(value: Any) -> Any:
     kind = value.WhichOneof("value_type")
     if kind == "map_value":
         return {name: _decode(item) for name, item in value.map_value.fields.items()}
+    if kind == "array_value":
+        return [_decode(item) for item in value.array_value.values]
     if kind == "timestamp_value":
         moment: Timestamp = value.timestamp_value
         return moment.ToDatetime(tzinfo=UTC)

@@ -11,6 +11,10 @@ clients.
     md5Hash                 string      of the stored bytes, if the event told
     description             string      COMPLETED only
     partialText             string      PROCESSING only
+    altText, textInImage    string      like all of the following: where asked for, and found
+    decorative              boolean     a suggestion
+    tags                    list        of strings
+    descriptions            map         language -> string
     source                  string      `model` or `person`; with `description`
     model, language, promptHash, finishReason    string      what made the text
     reusedFrom              string      `gs://` address whose text this is
@@ -32,6 +36,7 @@ from describer.errors import PermanentError
 from describer.images.formats import likely_image_type
 from describer.images.image import Image
 from describer.model.description import Description
+from describer.model.outputs import OUTPUT_FIELDS
 from describer.model.prompt import Instructions
 from describer.records.store import REMOVE, Fields
 from describer.settings import LONGEST_LEASE_SECONDS
@@ -46,6 +51,7 @@ _LEFTOVERS = (
     "reusedFrom",
     "description",
     "partialText",
+    *OUTPUT_FIELDS,
     "source",
     "model",
     "language",
@@ -58,6 +64,7 @@ _LEFTOVERS = (
 _MADE = (
     "contentType",
     "description",
+    *OUTPUT_FIELDS,
     "source",
     "model",
     "language",
@@ -215,6 +222,7 @@ class Draft:
             **self.streamed,
             **_usage_field(description.usage),
             "description": description.text,
+            **description.fields,
             "source": "model",
             "finishReason": description.finish_reason,
             "partialText": REMOVE,

@@ -11,11 +11,12 @@ described, 1 otherwise.
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class Result:
         message: why there is none.
         seconds: from the reading of the file to the end.
         first_seconds: until the first text, if any came.
+        fields: what was asked for besides, by its name in the record.
     """
 
     file: str
@@ -77,11 +79,13 @@ class Result:
     usage: Usage | None
     seconds: float
     first_seconds: float | None
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> str:
         """Give one line with the record's names; a failure has `message`, no `description`."""
         fields: dict[str, Any] = {"file": self.file, "outcome": self.outcome}
         fields |= {"message": self.message} if self.message else {"description": self.text}
+        fields |= self.fields
         fields |= {"model": self.instructions.model, "language": self.instructions.language}
         if self.usage is not None:
             fields["usage"] = {
@@ -148,6 +152,8 @@ class Output:
             if name:
                 self._console.print(Text(name, "bold"), soft_wrap=True)
             self._write(result.text.removeprefix(self._shown) + "\n")
+            for key, value in result.fields.items():
+                self._write(f"{key}: {json.dumps(value, ensure_ascii=False)}\n")
         failed = f"{name}: " if name and result.message else ""
         self.say(failed + result.summary() + "\n" * bool(name), "red" if result.message else "dim")
 
@@ -265,9 +271,16 @@ async def _describe_one(
         first = time.monotonic() - begun if first is None else first
         grow(text.text)
 
-    def result(outcome: str, usage: Usage | None, *, text: str = "", message: str = "") -> Result:
+    def result(
+        outcome: str,
+        usage: Usage | None,
+        *,
+        text: str = "",
+        message: str = "",
+        fields: Mapping[str, Any] | None = None,
+    ) -> Result:
         spent = time.monotonic() - begun
-        return Result(name, instructions, outcome, text, message, usage, spent, first)
+        return Result(name, instructions, outcome, text, message, usage, spent, first, fields or {})
 
     try:
         attributes, content = event_for(file, name)
@@ -282,7 +295,7 @@ async def _describe_one(
         return result(error.outcome, error.usage, message=str(error))
     except (TransientError, OSError) as error:
         return result(_FAILED, None, message=str(error))
-    return result(found.outcome, found.usage, text=found.text)
+    return result(found.outcome, found.usage, text=found.text, fields=found.fields)
 
 
 async def _in_time(

@@ -5,6 +5,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from local.standin.faults import Step
 from local.standin.pixels import UnreadableImageError, text_for
 from local.standin.samples import BY_HAND, digest, texts_by_digest
 
+# A key of the object that is asked for, in a line of its own.
+_KEY = re.compile(r'^- "(\w+)":', re.MULTILINE)
 # Texts by digest: a picture sent again is not measured again.
 _known: dict[str, str] = {}
 
@@ -68,12 +71,21 @@ def parse(body: bytes) -> Asked:
     return Asked(model, "\n".join(texts), name, inline, stream)
 
 
-async def description(asked: Asked) -> str:
+async def answer(asked: Asked) -> str:
     """Describe the request's picture by what can be measured in it, or by the sample's own text.
+
+    Where the words ask for a JSON object, it is one: with the keys that they name, as far as
+    something that does not see can fill them.
 
     Raises:
         RefusedError: it cannot be fetched or decoded, or is no sample where one is meant.
     """
+    text = await _description(asked)
+    keys = _KEY.findall(asked.prompt)
+    return _as_object(text, keys) if keys else text
+
+
+async def _description(asked: Asked) -> str:
     if asked.image is None:
         return "Stand-in answer: no picture was sent, so there is nothing to measure."
     image, name = asked.inline, asked.image
@@ -92,6 +104,12 @@ async def description(asked: Asked) -> str:
             message = f"Unable to process input image. {error}"
             raise RefusedError(faults.status(400, message=message)) from error
     return _known[name]
+
+
+def _as_object(text: str, keys: list[str]) -> str:
+    first, _, _ = text.partition(". ")
+    known = {"description": text, "altText": first, "decorative": False, "tags": ["stand-in"]}
+    return json.dumps({key: known[key] for key in keys if key in known}, ensure_ascii=False)
 
 
 def _parts(messages: list[dict[str, Any]]) -> tuple[list[str], list[Any]]:

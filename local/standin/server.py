@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from local.standin import faults
-from local.standin.asked import Asked, RefusedError, description, parse
+from local.standin.asked import Asked, RefusedError, answer, parse
 from local.standin.faults import Step
 from local.standin.http1 import DroppedError, HungUpError, Reply, Request, serving
 from local.standin.speech import Entry, Pacing, Speech
@@ -135,7 +135,7 @@ class StandIn:
             raise RefusedError(script[0])
         self.serving += 1
         try:
-            speech = Speech(self.pacing, reply, entry, await description(asked))
+            speech = Speech(self.pacing, reply, entry, await answer(asked))
             await _speak(speech, script, asked)
         finally:
             self.serving -= 1

@@ -32,6 +32,9 @@ locals {
     DESCRIPTION_LANGUAGE   = var.description_language
     MAX_OUTPUT_TOKENS      = tostring(var.max_output_tokens)
     REASONING_EFFORT       = var.reasoning_effort
+    OUTPUTS                = length(var.outputs) == 0 ? null : join(",", var.outputs)
+    TAGS                   = length(var.tags) == 0 ? null : join(",", var.tags)
+    ALT_TEXT_CHARACTERS    = tostring(var.alt_text_characters)
     PROFILES               = length(var.profiles) == 0 ? null : jsonencode(local.profiles)
     REUSE                  = var.reuse ? "true" : null
     DAILY_LIMIT            = var.daily_limit == null ? null : tostring(var.daily_limit)

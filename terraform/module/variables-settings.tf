@@ -234,14 +234,14 @@ variable "prompt" {
 }
 
 variable "description_language" {
-  description = "Language of the descriptions, as a BCP-47 tag."
+  description = "Language of the descriptions, as a BCP-47 tag; or several, separated by commas, of which the first is the description's."
   type        = string
   default     = "en"
   nullable    = false
 
   validation {
-    condition     = length(regexall("^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", var.description_language)) > 0
-    error_message = "description_language is \"${var.description_language}\": expected a BCP-47 tag such as en, de-CH or zh-Hant."
+    condition     = length(regexall("^ *[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})* *(, *[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})* *){0,9}$", var.description_language)) > 0
+    error_message = "description_language is \"${var.description_language}\": expected BCP-47 tags such as en, de-CH or zh-Hant, separated by commas."
   }
 }
 
@@ -279,14 +279,52 @@ variable "reasoning_effort" {
   }
 }
 
+variable "outputs" {
+  description = "What is asked for besides the description, in one JSON object with it: any of alt_text, decorative, text_in_image and tags."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(var.outputs, ["alt_text", "decorative", "text_in_image", "tags"])) == 0
+    error_message = "outputs: expected any of alt_text, decorative, text_in_image and tags."
+  }
+}
+
+variable "tags" {
+  description = "The only tags there are, where tags are asked for. None: any."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.tags) <= 200 && alltrue([for tag in var.tags : length(regexall("^[^[:cntrl:],]{1,60}$", tag)) > 0 && trimspace(tag) != ""])
+    error_message = "tags: expected at most 200 tags of at most 60 characters, without commas."
+  }
+}
+
+variable "alt_text_characters" {
+  description = "Longest alternative text in characters."
+  type        = number
+  default     = 150
+  nullable    = false
+
+  validation {
+    condition     = var.alt_text_characters >= 20 && var.alt_text_characters <= 1000 && floor(var.alt_text_characters) == var.alt_text_characters
+    error_message = "alt_text_characters is ${var.alt_text_characters}: expected a whole number from 20 to 1000."
+  }
+}
+
 variable "profiles" {
-  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model or max_output_tokens."
+  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, max_output_tokens, outputs or tags."
   type = list(object({
     pattern           = string
     prompt            = optional(string)
     language          = optional(string)
     model             = optional(string)
     max_output_tokens = optional(number)
+    outputs           = optional(list(string))
+    tags              = optional(list(string))
   }))
   default  = []
   nullable = false
@@ -300,13 +338,31 @@ variable "profiles" {
   validation {
     condition = alltrue([for profile in var.profiles :
       profile.prompt != null || profile.language != null || profile.model != null || profile.max_output_tokens != null
+      || profile.outputs != null || profile.tags != null
     ])
-    error_message = "profiles: expected each to replace at least one of prompt, language, model and max_output_tokens."
+    error_message = "profiles: expected each to replace at least one of prompt, language, model, max_output_tokens, outputs and tags."
   }
 
   validation {
-    condition     = alltrue([for profile in var.profiles : length(regexall("^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", profile.language == null ? "en" : profile.language)) > 0])
-    error_message = "profiles: expected a BCP-47 tag as language, such as en, de-CH or zh-Hant."
+    condition = alltrue([for profile in var.profiles :
+      length(setsubtract(profile.outputs == null ? [] : profile.outputs, ["none", "alt_text", "decorative", "text_in_image", "tags"])) == 0
+      && (profile.outputs == null ? 1 : length(profile.outputs)) > 0
+      && (profile.outputs == null ? true : length(profile.outputs) == 1 || !contains(profile.outputs, "none"))
+    ])
+    error_message = "profiles: expected any of alt_text, decorative, text_in_image and tags as outputs, or none alone."
+  }
+
+  validation {
+    condition = alltrue([for profile in var.profiles :
+      (profile.tags == null ? 1 : length(profile.tags)) > 0 && (profile.tags == null ? 1 : length(profile.tags)) <= 200
+      && alltrue([for tag in (profile.tags == null ? [] : profile.tags) : length(regexall("^[^[:cntrl:],]{1,60}$", tag)) > 0 && trimspace(tag) != ""])
+    ])
+    error_message = "profiles: expected 1 to 200 tags of at most 60 characters, without commas."
+  }
+
+  validation {
+    condition     = alltrue([for profile in var.profiles : length(regexall("^ *[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})* *(, *[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})* *){0,9}$", profile.language == null ? "en" : profile.language)) > 0])
+    error_message = "profiles: expected BCP-47 tags as language, such as en, de-CH or zh-Hant, separated by commas."
   }
 
   validation {

@@ -42,6 +42,9 @@ def test_create_makes_what_read_gives(check: Callable[[Check], None]) -> None:
         "n": 2**53,
         "at": NOW,
         "map": {"a": {"b": 1}},
+        "list": ["a", "é", ""],
+        "empty list": [],
+        "yes": True,
         "x": REMOVE,
     }
 

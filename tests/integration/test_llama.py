@@ -5,6 +5,7 @@ import base64
 import io
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +28,8 @@ from describer.images.memory import MemoryBucket
 from describer.images.room import Buffer
 from describer.model.chat import OpenAIModel
 from describer.model.description import Accumulator, Description, describe
-from describer.model.prompt import Instructions
+from describer.model.outputs import read, visible
+from describer.model.prompt import Instructions, instructions_for
 from describer.servers import SERVERS
 from describer.settings import Settings
 from describer.values import Upload
@@ -239,3 +241,26 @@ def test_a_strict_schema_is_kept(seeing: Server) -> None:
     assert set(written) == {"altText", "decorative"}
     assert len(written["altText"]) <= 20
     assert isinstance(written["decorative"], bool)
+
+
+def test_what_is_asked_for_besides_comes_by_schema(seeing: Server) -> None:
+    """Through our own client, from a model that talks nonsense: an object, or a cut one."""
+    settings = replace(settings_for(seeing), outputs=("alt_text", "decorative"))
+    instructions = replace(
+        instructions_for("a", settings), model=INSTRUCTIONS.model, max_output_tokens=160
+    )
+
+    async def work() -> str:
+        model = build_model(settings)
+        image = Image("image/png", 9, uri=_data_url())
+        try:
+            async with model.stream(instructions, image) as chunks:
+                return "".join([chunk.text async for chunk in chunks])
+        finally:
+            await model.close()
+
+    written = asyncio.run(work())
+    assert re.match(r'\s*\{\s*"description"\s*:\s*"', written), written[:80]
+    found = read(written, instructions.wanted, cut=True)
+    assert found.description == visible(written)
+    assert set(found.fields) <= {"altText", "decorative"}

@@ -14,7 +14,15 @@ SECRET = {variable.name for variable in VARIABLES if variable.secret}
 # Guards a setting at plan time; the function has no use for it.
 PLAN_ONLY = {"CHECK_MODEL_LOCATION"}
 
-PROFILES = [{"pattern": "plans/*", "language": "fr", "max_output_tokens": 512}]
+PROFILES = [
+    {
+        "pattern": "plans/*",
+        "language": "fr",
+        "max_output_tokens": 512,
+        "outputs": ["tags"],
+        "tags": ["plan"],
+    }
+]
 EVERYTHING = {
     "google_cloud_project": PROJECT,
     "bucket_name": "uploads",
@@ -29,7 +37,10 @@ EVERYTHING = {
     "firestore_database": "pictures",
     "firestore_collection": "texts",
     "prompt": "Name the plants.",
-    "description_language": "de-CH",
+    "description_language": "de-CH,fr",
+    "outputs": json.dumps(["alt_text", "tags"]),
+    "tags": json.dumps(["cat", "Räuber und Gendarm"]),
+    "alt_text_characters": "200",
     "max_output_tokens": "2048",
     "reasoning_effort": "low",
     "profiles": json.dumps(PROFILES),
@@ -95,18 +106,27 @@ def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
             "profiles",
             "name_include",
             "name_exclude",
+            "description_language",
+            "outputs",
+            "tags",
         }:
             continue
         found = getattr(settings, name)
         assert type(found)(given) == found, name
     assert settings.buckets == ("more-uploads", "uploads")
     assert settings.models == ("other-model", "third/model")
+    assert settings.description_language == ("de-CH", "fr")
+    assert (settings.outputs, settings.tags) == (
+        ("alt_text", "tags"),
+        ("cat", "Räuber und Gendarm"),
+    )
+    assert (settings.profiles[0].outputs, settings.profiles[0].tags) == (("tags",), ("plan",))
     assert settings.name_include.patterns == ("*.png", "*.jpg")
     assert settings.name_exclude.patterns == ("drafts/*",)
     (profile,) = settings.profiles
     assert (profile.pattern.patterns, profile.language, profile.max_output_tokens) == (
         ("plans/*",),
-        "fr",
+        ("fr",),
         512,
     )
 

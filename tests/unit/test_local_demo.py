@@ -114,7 +114,7 @@ def test_the_stand_in_takes_the_settings_of_the_function(tmp_path: Path) -> None
     ("environ", "words"),
     [
         ({"BUCKETS": "others"}, "the bucket here is `uploads`"),
-        ({"DESCRIPTION_LANGUAGE": "en_US:en"}, "expected a BCP-47 tag"),
+        ({"DESCRIPTION_LANGUAGE": "en_US:en"}, "expected BCP-47 tags"),
         ({"OPENAI_BASE_URL": "localhost"}, "expected an http or https URL"),
         ({"LOG_LEVEL": "trace", "MAX_ATTEMPTS": "0"}, "2 setting"),
     ],

@@ -239,7 +239,7 @@ def test_says_why_it_describes_nothing(
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        pytest.param({"DESCRIPTION_LANGUAGE": "?"}, "expected a BCP-47 tag", id="setting"),
+        pytest.param({"DESCRIPTION_LANGUAGE": "?"}, "expected BCP-47 tags", id="setting"),
         pytest.param({"BUCKETS": "others"}, "the bucket here is `uploads`", id="bucket"),
         pytest.param(
             {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, "MODEL is not set, and", id="model"

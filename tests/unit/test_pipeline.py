@@ -31,6 +31,7 @@ from describer.errors import (
 from describer.images.loading import Images
 from describer.images.memory import MemoryBucket
 from describer.images.room import Buffer
+from describer.model.outputs import OUTPUT_FIELDS
 from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
 from describer.records.memory import MemoryStore
@@ -328,6 +329,86 @@ def test_bytes_of_a_generation_are_not_asked_for_again() -> None:
         assert (await b.deliver(pipeline=pipeline)).outcome == "described"
 
     bench(scenario)
+
+
+OBJECT = {
+    "description": TEXT,
+    "altText": "A tabby cat on a windowsill",
+    "decorative": False,
+    "textInImage": "",
+    "tags": ["cat", "Windowsill", "cat"],
+    "descriptions": {"de": "Eine getigerte Katze.", "fr": "Un chat."},
+}
+ASKED = {
+    "OUTPUTS": "alt_text,decorative,text_in_image,tags",
+    "TAGS": "Cat,Dog",
+    "DESCRIPTION_LANGUAGE": "en,de",
+}
+
+
+def test_what_is_asked_for_besides_is_recorded() -> None:
+    """The description grows without a piece of JSON; a field is absent rather than wrong."""
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver()
+
+    script = text_script(json.dumps(OBJECT), chunk_seconds=0.5)
+    b = bench(scenario, model=ScriptedModel([script]), environ=ASKED)
+    partial = [fields["partialText"] for _, fields in b.store.writes if "partialText" in fields]
+    assert len(partial) > 3
+    assert all(TEXT.startswith(text) for text in partial)
+    record = b.record
+    assert record["description"] == TEXT
+    assert record["altText"] == "A tabby cat on a windowsill"
+    assert record["decorative"] is False
+    assert "textInImage" not in record
+    assert record["tags"] == ["Cat"]
+    assert record["descriptions"] == {"en": TEXT, "de": "Eine getigerte Katze."}
+    assert record["language"] == "en"
+
+
+def test_a_newer_generation_begins_without_what_was_asked_for_before() -> None:
+    """Nothing of another picture stays behind."""
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver()
+        b.environ.clear()
+        await b.deliver(2, pipeline=b.instance())
+
+    scripts = [text_script(json.dumps(OBJECT)), text_script(TEXT)]
+    b = bench(scenario, model=ScriptedModel(scripts), environ=dict(ASKED))
+    assert b.record["generation"] == 2
+    assert not set(OUTPUT_FIELDS) & set(b.record)
+
+
+def test_a_refusal_in_place_of_the_object_is_blocked() -> None:
+    """Prose in place of the object is the description, if it is one."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == "blocked"
+
+    b = bench(
+        scenario,
+        model=ScriptedModel([text_script("I'm sorry, but I can't help with that request.")]),
+        environ=ASKED,
+    )
+    assert not any("partialText" in fields for _, fields in b.store.writes)
+
+
+def test_a_reused_text_brings_what_it_was_made_with() -> None:
+    """All fields of the one call that was paid."""
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver(**SAME_BYTES)
+        await b.deliver(name="b.jpg", **SAME_BYTES)
+
+    model = ScriptedModel([text_script(json.dumps(OBJECT))])
+    b = bench(scenario, model=model, environ={**ASKED, "REUSE": "true"})
+    other = b.store.documents()[record_id("b12", "b.jpg")]
+    assert {name: other.get(name) for name in OUTPUT_FIELDS} == {
+        name: b.record.get(name) for name in OUTPUT_FIELDS
+    }
+    assert len(b.model.begun) == 1
 
 
 def test_the_brake_ends_what_comes_after_the_days_limit() -> None:

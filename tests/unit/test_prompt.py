@@ -58,5 +58,5 @@ def test_the_digest_changes_with_the_words_alone() -> None:
     """Equal words, equal digest; so texts that are out of date can be found."""
     plain = instructions_for("a", Settings())
     assert plain.digest == instructions_for("b", Settings(max_output_tokens=99)).digest
-    assert plain.digest != instructions_for("a", Settings(description_language="de")).digest
+    assert plain.digest != instructions_for("a", Settings(description_language=("de",))).digest
     assert plain.digest != instructions_for("a", Settings(prompt="x")).digest

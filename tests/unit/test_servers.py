@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -91,6 +92,26 @@ def test_how_much_to_think_is_said_only_if_the_operator_does(effort: str | None)
 
     ask(handler, settings=Settings(reasoning_effort=effort))
     assert sent[0].get("reasoning_effort") == effort
+
+
+@KINDS
+def test_a_schema_is_sent_where_the_server_takes_one(kind: str) -> None:
+    """Elsewhere words alone ask for the object, and they do so everywhere."""
+    sent: list[dict[str, Any]] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        sent.append(json.loads(request.content))
+        return httpx2.Response(200, content=GOOD)
+
+    server = SERVERS[kind]
+    ask(handler, server=server, settings=Settings(outputs=("alt_text",)))
+    (body,) = sent
+    form: dict[str, Any] = body.get("response_format", {})
+    assert form.get("type") == server.structured
+    if server.structured == "json_schema":
+        assert form["json_schema"]["strict"] is True
+        assert form["json_schema"]["schema"]["required"] == ["description", "altText"]
+    assert '"altText":' in body["messages"][0]["content"]
 
 
 @pytest.mark.parametrize("form", ["object", "string"])

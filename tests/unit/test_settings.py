@@ -18,7 +18,10 @@ GOOD = {
     "FIRESTORE_DATABASE": "texts",
     "FIRESTORE_COLLECTION": "alt",
     "PROMPT": "Say what it is.",
-    "DESCRIPTION_LANGUAGE": "zh-Hant",
+    "DESCRIPTION_LANGUAGE": "zh-Hant, en",
+    "OUTPUTS": "Tags,alt_text",
+    "TAGS": "cat, window sill,cat",
+    "ALT_TEXT_CHARACTERS": "120",
     "MAX_OUTPUT_TOKENS": "2048",
     "REASONING_EFFORT": "low",
     "PROFILES": '[{"pattern": "art/*", "language": "fr", "max_output_tokens": 64}]',
@@ -49,6 +52,9 @@ BAD = {
     "FIRESTORE_DATABASE": "X",
     "FIRESTORE_COLLECTION": "a/b",
     "DESCRIPTION_LANGUAGE": "english language",
+    "OUTPUTS": "alt_text,caption",
+    "TAGS": "x" * 61,
+    "ALT_TEXT_CHARACTERS": "0",
     "MAX_OUTPUT_TOKENS": "-1",
     "REASONING_EFFORT": "9",
     "PROFILES": "{}",
@@ -75,7 +81,9 @@ def test_every_variable_is_read() -> None:
     assert settings.openai_base_url == "https://host.example/v1"
     assert settings.buckets == ("b-1", "b-2")
     assert settings.models == ("gemini-3.5-flash", "gemini-3.1-flash-lite")
-    assert settings.profiles[0].language == "fr"
+    assert settings.profiles[0].language == ("fr",)
+    assert settings.description_language == ("zh-Hant", "en")
+    assert (settings.outputs, settings.tags) == (("tags", "alt_text"), ("cat", "window sill"))
 
 
 def test_unset_and_blank_variables_give_the_defaults() -> None:

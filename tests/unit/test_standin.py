@@ -12,6 +12,9 @@ import httpx2
 import openai
 import pytest
 
+from describer.model.outputs import read
+from describer.model.prompt import instructions_for
+from describer.settings import OUTPUTS, Settings
 from local.servers.processes import LOOPBACK, free_port
 from local.standin import faults
 from local.standin.faults import Step
@@ -75,6 +78,18 @@ async def test_replays_a_samples_text_where_that_is_asked_for() -> None:
     assert text_of(replayed) == sample.with_suffix(".txt").read_text(encoding="utf-8").strip()
     assert text_of(measured).startswith(OPENING)
     assert isinstance(refused, openai.BadRequestError)
+
+
+async def test_answers_with_the_object_that_is_asked_for() -> None:
+    """With the keys that the words name, as far as something that does not see can fill them."""
+    asked = instructions_for("a", Settings(outputs=OUTPUTS))
+    async with running() as (_, url):
+        rules = {"role": "system", "content": asked.system}
+        chunks, _ = await ask(url, messages=[rules, *request()["messages"]])
+    found = read(text_of(chunks), asked.wanted, cut=False)
+    assert found.description.startswith(OPENING)
+    assert found.description.startswith(found.fields["altText"].rstrip("…"))
+    assert found.fields["tags"] == ["stand-in"]
 
 
 async def test_says_first_that_it_is_a_stand_in() -> None:

@@ -83,6 +83,7 @@ run "fresh" {
       FIRESTORE_DATABASE     = "(default)"
       FIRESTORE_COLLECTION   = "descriptions"
       DESCRIPTION_LANGUAGE   = "en"
+      ALT_TEXT_CHARACTERS    = "150"
       MAX_OUTPUT_TOKENS      = "1024"
       BUCKETS                = "test-project-describer-images"
       MAX_IMAGE_BYTES        = "104857600"

@@ -1228,6 +1228,76 @@ run "lease_within_a_silence" {
   expect_failures = [var.lease_seconds]
 }
 
+run "outputs_unknown" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    outputs = ["caption"]
+  }
+
+  expect_failures = [var.outputs]
+}
+
+run "tags_with_a_comma" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    tags = ["cat,dog"]
+  }
+
+  expect_failures = [var.tags]
+}
+
+run "alt_text_characters_too_few" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    alt_text_characters = 10
+  }
+
+  expect_failures = [var.alt_text_characters]
+}
+
+run "profiles_outputs_unknown" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    profiles = [{ pattern = "*", outputs = ["none", "tags"] }]
+  }
+
+  expect_failures = [var.profiles]
+}
+
+run "profiles_tags_empty" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    profiles = [{ pattern = "*", tags = [] }]
+  }
+
+  expect_failures = [var.profiles]
+}
+
 run "daily_limit_zero" {
   command = plan
 

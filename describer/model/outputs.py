@@ -1,0 +1,243 @@
+"""What is asked for besides the description: in one JSON object, read while it is written. Pure.
+
+Servers that know a schema are given it; of all others it is asked in words, and what they answer
+is read with tolerance: fences and words around the object, an object that was cut. A field is
+absent rather than wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from describer.settings import (
+    ALT_TEXT,
+    DECORATIVE,
+    TAG_CHARACTERS,
+    TAGS,
+    TEXT_IN_IMAGE,
+)
+
+# What the record may get from an answer besides the description.
+OUTPUT_FIELDS = ("altText", "decorative", "textInImage", "tags", "descriptions")
+
+_MOST_TAGS = 20
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# The end of a sentence, with the quotes and brackets that may close it; also of Chinese and Hindi.
+_SENTENCE_END = re.compile(r"[.!?…]['\"”’»)\]]*(?=\s)|[。！？।]['\"”’»）」]*")  # noqa: RUF001
+# What a screen reader says by itself.
+_OPENING = re.compile(
+    r"(?:an?|the)?\s*(?:image|picture|photo(?:graph)?)\s+(?:of|showing|that shows)\s+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one answer should hold.
+
+    Attributes:
+        outputs: of OUTPUTS, besides the description.
+        tags: the only tags there are, as they are to be written; empty: any.
+        languages: BCP-47 tags; the first is the description's.
+        alt_text_characters: longest alternative text.
+    """
+
+    outputs: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ("en",)
+    alt_text_characters: int = 150
+
+    @property
+    def structured(self) -> bool:
+        """Whether the answer is a JSON object, and not just the description."""
+        return bool(self.outputs) or len(self.languages) > 1
+
+    def rules(self) -> str:
+        """Say in words what the object holds."""
+        lines = ['"description": the description as told above, as one string']
+        if ALT_TEXT in self.outputs:
+            lines.append(
+                '"altText": alternative text for a web page, one phrase or short sentence of at '
+                f"most {self.alt_text_characters} characters; what matters most comes first; "
+                'never "image of" or a file name'
+            )
+        if DECORATIVE in self.outputs:
+            lines.append(
+                '"decorative": true only if the picture says nothing, such as a plain background, '
+                "a border or a divider"
+            )
+        if TEXT_IN_IMAGE in self.outputs:
+            lines.append(
+                '"textInImage": all text that can be read in the picture, exactly and in reading '
+                "order, lines apart by \\n; an empty string if there is none"
+            )
+        if TAGS in self.outputs:
+            lines.append('"tags": ' + self._tag_rule())
+        if len(self.languages) > 1:
+            lines.append(
+                '"descriptions": the same description in each of these languages, by tag: '
+                + ", ".join(self.languages[1:])
+            )
+        listed = "\n".join(f"- {line}" for line in lines)
+        return (
+            "Answer with one JSON object and nothing around it. Its keys, in this order:\n" + listed
+        )
+
+    def schema(self) -> dict[str, Any]:
+        """Give the object's JSON schema, in the subset that strict servers take.
+
+        Source: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+        """
+        text = {"type": "string"}
+        fields: dict[str, Any] = {"description": text}
+        if ALT_TEXT in self.outputs:
+            fields["altText"] = text
+        if DECORATIVE in self.outputs:
+            fields["decorative"] = {"type": "boolean"}
+        if TEXT_IN_IMAGE in self.outputs:
+            fields["textInImage"] = text
+        if TAGS in self.outputs:
+            item = {"type": "string", "enum": list(self.tags)} if self.tags else text
+            fields["tags"] = {"type": "array", "items": item}
+        if len(self.languages) > 1:
+            fields["descriptions"] = _object(dict.fromkeys(self.languages[1:], text))
+        return _object(fields)
+
+    def _tag_rule(self) -> str:
+        if self.tags:
+            return "those of the following that fit, and no others: " + ", ".join(self.tags)
+        return f"up to {_MOST_TAGS} short keywords, the most telling first, singular, lower case"
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What was found in an answer.
+
+    Attributes:
+        description: "" if there is none.
+        fields: the record's further fields, by their names there; what is not usable is absent.
+    """
+
+    description: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def visible(answer: str) -> str:
+    """Give the description as far as it has been written; never a piece of JSON."""
+    found = _parse(answer, partial="trailing-strings")
+    return _text(found.get("description"))
+
+
+def read(answer: str, wanted: Wanted, *, cut: bool) -> Outputs:
+    """Read a whole answer.
+
+    Args:
+        answer: all that the model wrote.
+        cut: whether its token limit ended it, so that the last string is not whole.
+    """
+    found = _parse(answer, partial="trailing-strings")
+    if not found:
+        # Prose in place of the object is the description; a broken object is nothing to show.
+        return Outputs("" if _begins_as_object(answer) else _text(answer))
+    whole = _parse(answer, partial="on" if cut else "trailing-strings")
+    fields: dict[str, Any] = {
+        "altText": _alt_text(whole.get("altText"), wanted.alt_text_characters),
+        "decorative": whole["decorative"] if type(whole.get("decorative")) is bool else None,
+        "textInImage": _text(whole.get("textInImage")),
+        "tags": _tags(whole.get("tags"), wanted.tags),
+        "descriptions": _descriptions(whole.get("descriptions"), wanted.languages),
+    }
+    asked = wanted.schema()["properties"]
+    kept = {
+        name: value
+        for name, value in fields.items()
+        if name in asked and value not in ("", [], {}, None)
+    }
+    description = _text(found.get("description"))
+    if "descriptions" in kept and description:
+        kept["descriptions"] = {wanted.languages[0]: description} | kept["descriptions"]
+    return Outputs(description, kept)
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _parse(answer: str, *, partial: str) -> Mapping[str, Any]:
+    """Parse the first object in the answer as far as it goes; empty if there is none."""
+    # Not before an answer asks for it: most have no use for it.
+    import jiter
+
+    begin = answer.find("{")
+    if begin < 0:
+        return {}
+    try:
+        # Takes line ends in strings, and words after the object.
+        found, _ = json.JSONDecoder(strict=False).raw_decode(answer, begin)
+    except RecursionError:
+        return {}
+    except json.JSONDecodeError as exc:
+        found = None
+        mode: Any = partial
+        # It is not whole yet, or there is a fault in it, before which all is well.
+        for end in (len(answer), exc.pos):
+            piece = answer[begin:end].replace("\n", " ").encode("utf-8", "replace")
+            with contextlib.suppress(ValueError):
+                found = jiter.from_json(piece, partial_mode=mode)
+                break
+    return found if isinstance(found, dict) else {}
+
+
+def _begins_as_object(answer: str) -> bool:
+    return re.match(r"\s*(?:```\w*\s*)?\{", answer) is not None
+
+
+def _text(value: object) -> str:
+    """Give a string without controls but newline and tab; "" for anything else."""
+    if not isinstance(value, str):
+        return ""
+    # An escape of half a pair, which UTF-8 cannot hold.
+    value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _CONTROLS.sub("", value.replace("\r\n", "\n").replace("\r", "\n")).strip()
+
+
+def _alt_text(value: object, most: int) -> str:
+    """Give one line of at most so many characters, ended at a sentence, else at a word."""
+    line = " ".join(_text(value).split())
+    opening = _OPENING.match(line)
+    if opening is not None and opening.end() < len(line):
+        line = line[opening.end()].upper() + line[opening.end() + 1 :]
+    if len(line) <= most:
+        return line
+    ends = [end.end() for end in _SENTENCE_END.finditer(line) if end.end() <= most]
+    if ends:
+        return line[: ends[-1]]
+    cut = line[:most]
+    return f"{cut.rpartition(' ')[0].rstrip(' ,;:-')}…" if " " in cut else ""
+
+
+def _tags(value: object, vocabulary: Iterable[str]) -> list[str]:
+    """Give each tag once, in the vocabulary's spelling where there is one."""
+    known = {tag.casefold(): tag for tag in vocabulary}
+    found: dict[str, str] = {}
+    for item in value if isinstance(value, list) else []:
+        tag = " ".join(_text(item).split())
+        spelt = known.get(tag.casefold(), "") if known else tag
+        if spelt and len(spelt) <= TAG_CHARACTERS:
+            found.setdefault(spelt.casefold(), spelt)
+    return list(found.values())[:_MOST_TAGS]
+
+
+def _descriptions(value: object, languages: tuple[str, ...]) -> dict[str, str]:
+    texts = value if isinstance(value, Mapping) else {}
+    return {tag: text for tag in languages[1:] if (text := _text(texts.get(tag)))}
