@@ -355,7 +355,7 @@ variable "profiles" {
   validation {
     condition = alltrue([for profile in var.profiles :
       (profile.tags == null ? 1 : length(profile.tags)) > 0 && (profile.tags == null ? 1 : length(profile.tags)) <= 200
-      && alltrue([for tag in (profile.tags == null ? [] : profile.tags) : length(regexall("^[^[:cntrl:],]{1,60}$", tag)) > 0 && trimspace(tag) != ""])
+      && alltrue([for tag in(profile.tags == null ? [] : profile.tags) : length(regexall("^[^[:cntrl:],]{1,60}$", tag)) > 0 && trimspace(tag) != ""])
     ])
     error_message = "profiles: expected 1 to 200 tags of at most 60 characters, without commas."
   }
