@@ -45,7 +45,7 @@ async def ask(url: str, **changes: Any) -> tuple[list[Any], BaseException | None
     """Ask through the real client; give the chunks, and the error that ended them."""
     chunks: list[Any] = []
     async with openai.AsyncOpenAI(
-        base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=0.5
+        base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=2.0
     ) as client:
         try:
             async with await client.chat.completions.create(**request(**changes)) as stream:
