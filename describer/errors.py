@@ -17,6 +17,7 @@ DescriberError
     ├── LeaseLostError              another delivery took the record over
     ├── ShuttingDownError           the instance got SIGTERM
     ├── NoRoomError                 the instance has no memory free for the image
+    ├── ConverterError              the process that converts images does not start
     ├── StoreError                  Firestore did not answer, or answered badly
     │   ├── RecordExistsError           precondition of create()
     │   └── VersionConflictError        precondition of update()
@@ -76,19 +77,19 @@ class PermanentError(DescriberError):
 
 
 class UnsupportedImageError(PermanentError):
-    """An image in a format that the model does not take. Convert it before the upload."""
+    """An image in a format that the model does not take, and that nothing here converts."""
 
     outcome = "unsupported"
 
 
 class ImageTooLargeError(PermanentError):
-    """More bytes than may be sent. Upload a smaller rendition or raise the limit it names."""
+    """Too much to read or to decode. Upload a smaller rendition or raise the limit it names."""
 
     outcome = "too_large"
 
 
 class UnreadableImageError(PermanentError):
-    """Said to be an image, but its bytes are not. Look at what the uploader sent."""
+    """Said to be an image, but its bytes are not, or end half-way. Look at what was uploaded."""
 
     outcome = "unreadable"
 
@@ -183,6 +184,10 @@ class NoRoomError(TransientError):
     """Too many large images at once on this instance; its turn did not come in time."""
 
     outcome = "no_room"
+
+
+class ConverterError(TransientError):
+    """The process that converts images does not start: the deployment, or the system's memory."""
 
 
 class StoreError(TransientError):

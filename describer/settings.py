@@ -101,6 +101,8 @@ class Settings:
     name_include: Globs = Globs()
     name_exclude: Globs = Globs()
     max_image_bytes: int = 100 * _MIB
+    max_image_pixels: int = 200_000_000
+    max_image_side: int = 3072
     flush_seconds: float = 1.0
     stream_timeout_seconds: float = 240.0
     chunk_timeout_seconds: float = 45.0
@@ -429,6 +431,10 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("NAME_INCLUDE", "globs, separated by commas", _globs),
     Variable("NAME_EXCLUDE", "globs, separated by commas", _globs),
     Variable("MAX_IMAGE_BYTES", "a whole number from 1 to 5 TiB", _whole(1, 5 * _MIB * _MIB)),
+    Variable(
+        "MAX_IMAGE_PIXELS", "a whole number from 1000 to 2000000000", _whole(1000, 2_000_000_000)
+    ),
+    Variable("MAX_IMAGE_SIDE", "a whole number from 64 to 16384", _whole(64, 16_384)),
     Variable("FLUSH_SECONDS", "seconds from 0.1 to 60", _seconds(0.1, 60)),
     Variable("STREAM_TIMEOUT_SECONDS", "seconds from 1 to 3000", _seconds(1, 3000)),
     Variable("CHUNK_TIMEOUT_SECONDS", "seconds from 0.5 to 600", _seconds(0.5, 600)),

@@ -59,6 +59,8 @@ module "describer" {
   name_include             = var.name_include
   name_exclude             = var.name_exclude
   max_image_bytes          = var.max_image_bytes
+  max_image_pixels         = var.max_image_pixels
+  max_image_side           = var.max_image_side
   flush_seconds            = var.flush_seconds
   stream_timeout_seconds   = var.stream_timeout_seconds
   chunk_timeout_seconds    = var.chunk_timeout_seconds

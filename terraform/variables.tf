@@ -111,7 +111,7 @@ variable "timeout_seconds" {
 }
 
 variable "available_memory" {
-  description = "Memory of an instance, such as 512Mi or 1Gi. Images sent inline take at most 64 MB of it at a time; others wait."
+  description = "Memory of an instance, such as 512Mi or 1Gi. Images read here take at most 150 MB of it at a time, their conversion 96 MB; others wait."
   type        = string
   default     = null
 }
@@ -400,7 +400,19 @@ variable "name_exclude" {
 }
 
 variable "max_image_bytes" {
-  description = "Largest image in bytes; above it the outcome is too_large."
+  description = "Largest image in bytes that is read; above it the outcome is too_large. What is too large to send is scaled down."
+  type        = number
+  default     = null
+}
+
+variable "max_image_pixels" {
+  description = "Most pixels of an image that is decoded, to be converted or scaled down; above it the outcome is too_large."
+  type        = number
+  default     = null
+}
+
+variable "max_image_side" {
+  description = "Longest side, in pixels, of an image that is converted or scaled down."
   type        = number
   default     = null
 }

@@ -82,6 +82,7 @@ class Delivery:
     refusals: int = 0
     may_have_begun: bool = False
     waited: float = 0.0
+    converted: str | None = None
     model: str | None = None
     reused_from: str | None = None
     passed_over: list[str] = field(default_factory=list)
@@ -132,6 +133,7 @@ class Pipeline:
         self.shut_down()
         while self._under_way:
             await asyncio.wait(self._under_way)
+        self._images.close()
         await self._model.close()
 
     async def deliver(self, attributes: Mapping[str, Any], payload: object) -> Answer:
@@ -328,6 +330,7 @@ class Pipeline:
     ) -> Description:
         upload = claimed.draft.upload
         delivery.model = instructions.model
+        delivery.converted = image.converted
         claimed.draft = claimed.draft.with_image(image, instructions)
         overwritten: asyncio.Task[bool] | None = None
 
@@ -395,6 +398,7 @@ class Pipeline:
             "reused_from": delivery.reused_from,
             "passed_over": ", ".join(delivery.passed_over) or None,
             "waited_for_room_seconds": round(delivery.waited, 3) or None,
+            "converted": delivery.converted,
             "first_text_seconds": None if first is None else round(first - delivery.started, 3),
             "total_seconds": round(ended - delivery.started, 3),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from describer.errors import (
     DescriberError,
@@ -13,9 +14,17 @@ from describer.errors import (
     UnsupportedImageError,
 )
 from describer.images.bucket import Bucket
-from describer.images.formats import HEAD_BYTES, likely_image_type, sniff
+from describer.images.convert import RESERVED_BYTES, Converter, NeedsMemoryError, Order
+from describer.images.formats import (
+    CONVERTIBLE_TYPES,
+    HEAD_BYTES,
+    UNSUPPORTED_TYPES,
+    likely_image_type,
+    type_of,
+)
 from describer.images.image import Image
 from describer.images.room import Buffer, Room, Share
+from describer.images.structure import is_cut, oddity
 from describer.settings import Settings
 from describer.values import Upload
 
@@ -24,8 +33,9 @@ _MB = 1_000_000
 URI_BYTES_LIMIT = 30 * _MB
 
 # Bytes of all images that one instance holds, each from its download until it is sent and the
-# model has begun to answer. What finds no room waits.
-INLINE_BYTES_AT_ONCE = 64 * _MB
+# model has begun to answer. What finds no room waits. The largest that may be read fits, and so
+# does, beside the converter's own reserve, what a photograph of 24 megapixels takes to decode.
+INLINE_BYTES_AT_ONCE = 150 * _MB
 # Longer is better spent outside, where another instance may take it.
 ROOM_TIMEOUT_SECONDS = 60.0
 
@@ -33,16 +43,25 @@ ROOM_TIMEOUT_SECONDS = 60.0
 class Images:
     """Makes image parts. The bucket is read only where an image part needs it."""
 
-    def __init__(self, settings: Settings, bucket: Bucket) -> None:
+    def __init__(
+        self, settings: Settings, bucket: Bucket, converter: Converter | None = None
+    ) -> None:
         """Share one instance's memory among the images that are read into it.
 
         Args:
             settings: decide between URI and bytes, and the limits.
             bucket: where images are read.
+            converter: for what the server does not take; one of its own if none is given.
         """
         self._settings = settings
+        self._takes = settings.server
         self._bucket = bucket
         self._room = Room(INLINE_BYTES_AT_ONCE)
+        self._converter = converter or Converter()
+
+    def close(self) -> None:
+        """End the converter."""
+        self._converter.stop()
 
     def check(self, upload: Upload) -> None:
         """Refuse at once what the event alone tells cannot be sent.
@@ -51,9 +70,9 @@ class Images:
             UnsupportedImageError, ImageTooLargeError: never will work.
         """
         content_type = likely_image_type(upload)
-        if content_type is not None and content_type not in self._accepts:
-            raise _unsupported(content_type, self._accepts)
-        self._check_size(upload.size, *self._limit())
+        if content_type in UNSUPPORTED_TYPES:
+            raise _unsupported(content_type)
+        self._check_size(upload.size)
 
     @asynccontextmanager
     async def room_for(self, upload: Upload) -> AsyncIterator[Share]:
@@ -65,7 +84,8 @@ class Images:
         Raises:
             NoRoomError: it was not this image's turn in time.
         """
-        share = await self._room.take(self._needed(upload), timeout_seconds=ROOM_TIMEOUT_SECONDS)
+        needed = self._needed(upload) if self._goes_by_uri(upload) is False else 0
+        share = await self._room.take(needed, timeout_seconds=ROOM_TIMEOUT_SECONDS)
         try:
             yield share
         finally:
@@ -84,24 +104,80 @@ class Images:
             BucketError: Cloud Storage failed or refused.
         """
         content_type = likely_image_type(upload)
+        by_uri = self._goes_by_uri(upload)
         if content_type is None:
             # Of what is no image, not more is read than tells so.
-            content_type = _sendable(await self._head(upload), self._accepts)
-        if self._by_uri:
+            content_type = _known(await self._head(upload), None)
+            if by_uri is None:
+                by_uri = content_type in self._takes.accepts
+                if not by_uri:
+                    await share.exchange(self._needed(upload), timeout_seconds=ROOM_TIMEOUT_SECONDS)
+        if by_uri:
             return Image(content_type, upload.size, uri=upload.uri)
-        limit, limit_name = self._limit()
-        content = share.buffer()
-        whole = await self._bucket.read(upload, content)
-        if not whole and share.size < limit:
-            # It unpacks to more than its declared size.
-            await share.exchange(limit, timeout_seconds=ROOM_TIMEOUT_SECONDS)
+        return await self._inline(upload, share)
+
+    async def _inline(self, upload: Upload, share: Share) -> Image:
+        content = await self._read(upload, share)
+        size, head = content.size, content.head(HEAD_BYTES)
+        likely = likely_image_type(upload)
+        content_type = _known(head, likely)
+        if is_cut(content_type, content):
+            raise UnreadableImageError(
+                f"the file ends before the picture does, after {size} bytes; upload it again"
+            )
+        fits = size <= self._takes.inline_limit_bytes
+        if content_type in self._takes.accepts and fits and not oddity(content_type, content):
+            return Image(content_type, size, content=content, sent=share.release)
+        content, words = await self._converted(upload, share, content, content_type)
+        return Image(content_type, size, content=content, sent=share.release, converted=words)
+
+    async def _read(self, upload: Upload, share: Share) -> Buffer:
+        """Read all of it: again with more room, if it unpacks to more than its declared size."""
+        most = self._most_bytes()
+        for size in (share.size, min(self._takes.inline_limit_bytes, most), most):
+            if size < share.size:
+                continue
+            if size > share.size:
+                await share.exchange(size, timeout_seconds=ROOM_TIMEOUT_SECONDS)
             content = share.buffer()
-            whole = await self._bucket.read(upload, content)
-        if not whole:
-            self._check_size(limit + 1, limit, limit_name)
-        share.shrink()
-        content_type = _sendable(content.head(HEAD_BYTES), self._accepts)
-        return Image(content_type, content.size, content=content, sent=share.release)
+            if await self._bucket.read(upload, content):
+                share.shrink()
+                return content
+        self._check_size(most + 1)
+        raise AssertionError(most)
+
+    async def _converted(
+        self, upload: Upload, share: Share, content: Buffer, content_type: str
+    ) -> tuple[Buffer, str]:
+        """Make a JPEG of it that the server takes; the share holds it in the image's place."""
+        order = Order(
+            content_type,
+            max_side=self._settings.max_image_side,
+            max_pixels=self._settings.max_image_pixels,
+            max_bytes=self._takes.inline_limit_bytes,
+        )
+        into = share.another(order.max_bytes)
+        try:
+            try:
+                words = await self._converter.convert(content, into, order)
+            except NeedsMemoryError as exc:
+                # To wait with room in hand could be for ever; so it is given back, and read again.
+                needs = content.size + exc.needs - RESERVED_BYTES
+                if needs > INLINE_BYTES_AT_ONCE:
+                    most = INLINE_BYTES_AT_ONCE + RESERVED_BYTES - content.size
+                    raise ImageTooLargeError(
+                        f"{exc}, and there are {most // _MB} MB for it; upload a smaller rendition"
+                    ) from exc
+                await share.exchange(needs, timeout_seconds=ROOM_TIMEOUT_SECONDS)
+                content = share.buffer()
+                await self._bucket.read(upload, content)
+                order = replace(order, memory_bytes=exc.needs)
+                words = await self._converter.convert(content, into, order)
+        except BaseException:
+            into.close()
+            raise
+        share.replace(into)
+        return into, words
 
     async def is_gone(self, upload: Upload) -> bool:
         """Ask whether this generation is certainly not there; False when nobody can tell."""
@@ -124,40 +200,35 @@ class Images:
             return False
         return live not in {None, upload.generation}
 
-    @property
-    def _accepts(self) -> frozenset[str]:
-        return self._settings.server.accepts
-
-    @property
-    def _by_uri(self) -> bool:
-        return not self._settings.always_inline
+    def _goes_by_uri(self, upload: Upload) -> bool | None:
+        """Tell whether the address is sent; None if that depends on what the bytes are."""
+        if self._settings.always_inline:
+            return False
+        limit = self._takes.uri_limit_bytes
+        if upload.size is not None and upload.size > (URI_BYTES_LIMIT if limit is None else limit):
+            return False
+        content_type = likely_image_type(upload)
+        return None if content_type is None else content_type in self._takes.accepts
 
     def _needed(self, upload: Upload) -> int:
         """Give the bytes that may come: more than declared where they are stored packed."""
-        if self._by_uri:
-            return 0
-        limit, _ = self._limit()
+        most = self._most_bytes()
         packed = upload.content_encoding not in {"", "identity"}
-        return limit if packed or upload.size is None else min(limit, upload.size)
+        if packed or upload.size is None:
+            return min(most, self._takes.inline_limit_bytes)
+        return min(most, upload.size)
 
-    def _limit(self) -> tuple[int, str]:
-        server = self._settings.server
-        if self._by_uri:
-            model, name = server.uri_limit_bytes, "the model's limit for a gs:// image"
-            model = URI_BYTES_LIMIT if model is None else model
+    def _most_bytes(self) -> int:
+        return min(self._settings.max_image_bytes, INLINE_BYTES_AT_ONCE)
+
+    def _check_size(self, size: int | None) -> None:
+        if size is None or size <= self._most_bytes():
+            return
+        if size > self._settings.max_image_bytes:
+            name = f"MAX_IMAGE_BYTES of {self._settings.max_image_bytes}"
         else:
-            model, name = server.inline_limit_bytes, "the server's limit for bytes in a request"
-        if self._settings.max_image_bytes <= model:
-            return self._settings.max_image_bytes, "MAX_IMAGE_BYTES"
-        return model, name
-
-    @staticmethod
-    def _check_size(size: int | None, limit: int, limit_name: str) -> None:
-        if size is not None and size > limit:
-            raise ImageTooLargeError(
-                f"{size} bytes or more, over {limit_name} of {limit} bytes; "
-                "upload a smaller rendition"
-            )
+            name = f"what an instance holds, {INLINE_BYTES_AT_ONCE} bytes"
+        raise ImageTooLargeError(f"{size} bytes or more, over {name}; upload a smaller rendition")
 
     async def _head(self, upload: Upload) -> bytes:
         head = Buffer(HEAD_BYTES)
@@ -168,20 +239,18 @@ class Images:
             head.close()
 
 
-def _sendable(head: bytes, accepts: frozenset[str]) -> str:
-    content_type = sniff(head)
-    if content_type is None:
-        raise UnreadableImageError(
-            f"the bytes are no image that is known; they begin {head[:16]!r}"
-        )
-    if content_type not in accepts:
-        raise _unsupported(content_type, accepts)
-    return content_type
+def _known(head: bytes, likely: str | None) -> str:
+    """Take what the bytes are, or say why it is nothing to describe."""
+    found = type_of(head, likely)
+    if found in CONVERTIBLE_TYPES:
+        return found
+    if found is not None:
+        raise _unsupported(found)
+    if likely and likely not in CONVERTIBLE_TYPES:
+        raise _unsupported(likely)
+    raise UnreadableImageError(f"the bytes are no image that is known; they begin {head[:16]!r}")
 
 
-def _unsupported(content_type: str, accepts: frozenset[str]) -> UnsupportedImageError:
-    taken = ", ".join(sorted(accepts))
-    return UnsupportedImageError(
-        f"the model's server takes no {content_type[:80]} but {taken}; convert the image before "
-        "the upload, or say with MODEL_SERVER what the server is"
-    )
+def _unsupported(content_type: str) -> UnsupportedImageError:
+    reason = UNSUPPORTED_TYPES.get(content_type, "a format that nothing here reads")
+    return UnsupportedImageError(f"{content_type[:80]} is {reason}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import mmap
+import os
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 
@@ -15,10 +18,11 @@ class FullError(Exception):
 
 
 class Buffer:
-    """Bytes in a mapping of their own: closed, they are back with the system at once.
+    """Bytes in a file without a name, in memory: closed, they are back with the system at once.
 
     Neither a reference left in some cycle nor the allocator's own thrift can hold them then. Pages
-    that nothing was written to take no memory.
+    that nothing was written to take no memory. Another process may be handed the file, without a
+    copy.
 
     Attributes:
         size: bytes written.
@@ -27,8 +31,14 @@ class Buffer:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.size = 0
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        self._map = mmap.mmap(-1, max(1, capacity), flags=flags)
+        self._file = _unnamed_file()
+        try:
+            os.ftruncate(self._file, max(1, capacity))
+            self._map = mmap.mmap(self._file, max(1, capacity))
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._closed = False
 
     def write(self, chunk: bytes) -> int:
         """Append.
@@ -56,14 +66,58 @@ class Buffer:
         """Copy the first bytes."""
         return self._map[: min(size, self.size)]
 
+    def at(self, start: int, size: int) -> bytes:
+        """Copy some bytes; fewer at the end."""
+        return self._map[start : max(start, min(start + size, self.size))]
+
+    def find_last(self, needle: bytes, start: int) -> int:
+        """Give where the needle begins the last time, from `start` on; -1 if nowhere."""
+        return self._map.rfind(needle, start, self.size)
+
+    def lend(self) -> int:
+        """Give the file, for another process to read: cut to what was written.
+
+        What the other process does to it, it cannot shorten: reading here would end this process.
+        """
+        os.ftruncate(self._file, max(1, self.size))
+        _seal(self._file)
+        return self._file
+
+    def lend_for_writing(self) -> int:
+        """Give the file, for another process to fill; `filled` tells how far it came."""
+        _seal(self._file)
+        return self._file
+
+    def filled(self, size: int) -> None:
+        """Take what another process wrote."""
+        if not 0 <= size <= self.capacity:
+            raise ValueError(size)
+        self.size = size
+
     def pieces(self, size: int) -> Iterator[bytes]:
         """Copy everything, a piece of so many bytes after the other."""
         for start in range(0, self.size, size):
             yield self._map[start : min(start + size, self.size)]
 
     def close(self) -> None:
-        """Give the memory back; whoever still writes gets ValueError."""
+        """Give the memory back; whoever still writes gets ValueError. May be called again."""
         self._map.close()
+        if not self._closed:
+            self._closed = True
+            os.close(self._file)
+
+
+def _unnamed_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    # On a developer's machine without it.
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _seal(file: int) -> None:
+    if hasattr(os, "memfd_create"):
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
 
 
 class Room:
@@ -136,11 +190,27 @@ class Share:
             NoRoomError: the system has less memory than was reckoned with.
         """
         self._close()
-        try:
-            self._buffer = Buffer(self.size)
-        except (OSError, MemoryError) as exc:
-            raise NoRoomError(f"the system has no memory for {self.size} bytes: {exc}") from exc
+        self._buffer = self.another(self.size)
         return self._buffer
+
+    @staticmethod
+    def another(size: int) -> Buffer:
+        """Make a buffer beside it, which `replace` may put in its place.
+
+        Raises:
+            NoRoomError: the system has less memory than was reckoned with.
+        """
+        try:
+            return Buffer(size)
+        except (OSError, MemoryError) as exc:
+            raise NoRoomError(f"the system has no memory for {size} bytes: {exc}") from exc
+
+    def replace(self, buffer: Buffer) -> None:
+        """Hold another buffer in place of the one before, and account for it as it is."""
+        self._close()
+        self._buffer = buffer
+        change, self.size = self.size - buffer.size, buffer.size
+        self._room.give(change)
 
     def shrink(self) -> None:
         """Give back what the buffer turned out not to need."""

@@ -43,7 +43,7 @@ class Body:
         self._head, self._tail = head.encode(), tail.encode()
         self.size = len(self._head) + len(self._tail)
         if image.content is not None:
-            self._head += f"data:{image.content_type};base64,".encode()
+            self._head += f"data:{image.sent_type};base64,".encode()
             self.size = len(self._head) + (image.content.size + 2) // 3 * 4 + len(self._tail)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

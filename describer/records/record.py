@@ -9,6 +9,7 @@ clients.
     generation              integer     the bytes that this record speaks of
     contentType, size       string, integer bytes
     md5Hash                 string      of the stored bytes, if the event told
+    converted               string      what was sent instead of the object's own bytes, in words
     description             string      COMPLETED only
     partialText             string      PROCESSING only
     altText, textInImage    string      like all of the following: where asked for, and found
@@ -58,11 +59,13 @@ _LEFTOVERS = (
     "promptHash",
     "finishReason",
     "usage",
+    "converted",
 )
 
 # What a text comes with when it is copied; not its usage, since nothing was paid.
 _MADE = (
     "contentType",
+    "converted",
     "description",
     *OUTPUT_FIELDS,
     "source",
@@ -181,12 +184,13 @@ class Draft:
         """Note what is about to be sent; it is written along with the next write."""
         found = {"contentType": image.content_type}
         size = {} if image.size is None else {"size": image.size}
+        converted = {"converted": image.converted} if image.converted else {}
         made_by = {
             "model": instructions.model,
             "language": instructions.language,
             "promptHash": instructions.digest,
         }
-        return replace(self, streamed={**found, **size, **made_by})
+        return replace(self, streamed={**found, **size, **converted, **made_by})
 
     def with_first_text(self, now: datetime) -> Draft:
         """Note when the first text came."""

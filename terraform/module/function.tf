@@ -42,6 +42,8 @@ locals {
     NAME_INCLUDE           = length(var.name_include) == 0 ? null : join(",", var.name_include)
     NAME_EXCLUDE           = length(var.name_exclude) == 0 ? null : join(",", var.name_exclude)
     MAX_IMAGE_BYTES        = tostring(var.max_image_bytes)
+    MAX_IMAGE_PIXELS       = tostring(var.max_image_pixels)
+    MAX_IMAGE_SIDE         = tostring(var.max_image_side)
     FLUSH_SECONDS          = tostring(var.flush_seconds)
     STREAM_TIMEOUT_SECONDS = tostring(var.stream_timeout_seconds)
     CHUNK_TIMEOUT_SECONDS  = tostring(var.chunk_timeout_seconds)

@@ -427,7 +427,7 @@ variable "name_exclude" {
 }
 
 variable "max_image_bytes" {
-  description = "Largest image in bytes; above it the outcome is too_large."
+  description = "Largest image in bytes that is read; above it the outcome is too_large. What is too large to send is scaled down."
   type        = number
   default     = 104857600
   nullable    = false
@@ -435,6 +435,30 @@ variable "max_image_bytes" {
   validation {
     condition     = var.max_image_bytes >= 1 && var.max_image_bytes <= 5497558138880 && floor(var.max_image_bytes) == var.max_image_bytes
     error_message = "max_image_bytes is ${var.max_image_bytes}: expected a whole number from 1 to 5497558138880 (5 TiB)."
+  }
+}
+
+variable "max_image_pixels" {
+  description = "Most pixels of an image that is decoded, to be converted or scaled down; above it the outcome is too_large."
+  type        = number
+  default     = 200000000
+  nullable    = false
+
+  validation {
+    condition     = var.max_image_pixels >= 1000 && var.max_image_pixels <= 2000000000 && floor(var.max_image_pixels) == var.max_image_pixels
+    error_message = "max_image_pixels is ${var.max_image_pixels}: expected a whole number from 1000 to 2000000000."
+  }
+}
+
+variable "max_image_side" {
+  description = "Longest side, in pixels, of an image that is converted or scaled down."
+  type        = number
+  default     = 3072
+  nullable    = false
+
+  validation {
+    condition     = var.max_image_side >= 64 && var.max_image_side <= 16384 && floor(var.max_image_side) == var.max_image_side
+    error_message = "max_image_side is ${var.max_image_side}: expected a whole number from 64 to 16384."
   }
 }
 

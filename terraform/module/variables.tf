@@ -229,7 +229,7 @@ variable "timeout_seconds" {
 }
 
 variable "available_memory" {
-  description = "Memory of an instance, such as 512Mi or 1Gi. Images sent inline take at most 64 MB of it at a time; others wait."
+  description = "Memory of an instance, such as 512Mi or 1Gi. Images read here take at most 150 MB of it at a time, their conversion 96 MB; others wait."
   type        = string
   default     = "512Mi"
   nullable    = false

@@ -50,6 +50,8 @@ EVERYTHING = {
     "name_include": json.dumps(["*.png", "*.jpg"]),
     "name_exclude": json.dumps(["drafts/*"]),
     "max_image_bytes": "1000000",
+    "max_image_pixels": "2000000",
+    "max_image_side": "1024",
     "flush_seconds": "2.5",
     "stream_timeout_seconds": "100",
     "chunk_timeout_seconds": "20",
@@ -172,6 +174,8 @@ def test_the_old_name_of_the_language_says_the_new_one(workspace: Workspace, giv
         ("max_event_age_seconds", "85200"),
         ("max_attempts", "1000"),
         ("max_image_bytes", str(5 * 1024**4)),
+        ("max_image_pixels", "2000000000"),
+        ("max_image_side", "16384"),
         ("max_output_tokens", "65536"),
     ],
 )

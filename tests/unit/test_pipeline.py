@@ -157,7 +157,7 @@ def test_each_end_of_a_stream_is_recorded(script: Script, state: str, outcome: s
 @pytest.mark.parametrize(
     ("changes", "outcome"),
     [
-        ({"content_type": "image/gif"}, "unsupported"),
+        ({"content_type": "image/x-nikon-nef"}, "unsupported"),
         ({"size_bytes": 200 * 2**20}, "too_large"),
     ],
 )
@@ -322,7 +322,7 @@ def test_bytes_of_a_generation_are_not_asked_for_again() -> None:
     """What was read pinned cannot have been another."""
 
     async def scenario(b: Bench) -> None:
-        bucket = MemoryBucket({"a.jpg": b"\xff\xd8\xff"})
+        bucket = MemoryBucket({"a.jpg": b"\xff\xd8\xff\xda\0\2\xff\xd9"})
         bucket.generations["a.jpg"] = 2
         settings = Settings(image_input="inline")
         pipeline = Pipeline(settings, b.store, b.model, Images(settings, bucket), now=virtual.now)

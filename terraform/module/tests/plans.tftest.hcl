@@ -87,6 +87,8 @@ run "fresh" {
       MAX_OUTPUT_TOKENS      = "1024"
       BUCKETS                = "test-project-describer-images"
       MAX_IMAGE_BYTES        = "104857600"
+      MAX_IMAGE_PIXELS       = "200000000"
+      MAX_IMAGE_SIDE         = "3072"
       FLUSH_SECONDS          = "1"
       STREAM_TIMEOUT_SECONDS = "240"
       CHUNK_TIMEOUT_SECONDS  = "45"

@@ -1129,6 +1129,34 @@ run "max_image_bytes_zero" {
   expect_failures = [var.max_image_bytes]
 }
 
+run "max_image_pixels_few" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    max_image_pixels = 999
+  }
+
+  expect_failures = [var.max_image_pixels]
+}
+
+run "max_image_side_of_an_icon" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    max_image_side = 63
+  }
+
+  expect_failures = [var.max_image_side]
+}
+
 run "flush_seconds_below_a_write_a_second" {
   command = plan
 
