@@ -86,14 +86,18 @@ def _is_frame(marker: int) -> bool:
 def _jpeg_is_cut(content: Content) -> bool:
     segments = _jpeg_segments(content)
     if not segments or segments[-1][0] != 0xDA:
-        return True
+        # Nothing is known of what begins so oddly, but that it is no whole picture if it ends here.
+        return content.find_last(b"\xff\xd9", 2) < 0
     # In the picture itself FF is always followed by 00 or by a marker. What stands behind its
     # end, as cameras put there, is of no interest.
     return content.find_last(b"\xff\xd9", segments[-1][1]) < 0
 
 
 def _jpeg_oddity(content: Content) -> str | None:
-    for marker, start, size in _jpeg_segments(content):
+    segments = _jpeg_segments(content)
+    if not segments or segments[-1][0] != 0xDA:
+        return "broken"
+    for marker, start, size in segments:
         if _is_frame(marker) and content.at(start + 5, 1) == b"\x04":
             return "CMYK"
         if marker == 0xE1 and content.at(start, 6) == b"Exif\0\0":

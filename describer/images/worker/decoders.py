@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO
 
-from describer.images.worker.job import Job, Picture
+from describer.images.structure import is_raw_tiff
+from describer.images.worker.job import File, Job, Picture, RefusedError
 from describer.images.worker.pillow import heif, pillow_decoder
-from describer.images.worker.vips import by_vips, svg, tiff
+from describer.images.worker.vips import by_vips, svg
+
+# What this build of libvips says of the kinds of TIFF that it does not read, but Pillow does. What
+# is broken stays broken: Pillow would rather show half a picture.
+_OTHER_TIFF = ("not configured", "not supported", "field 262", "whole number of bytes")
+
+
+def _tiff(job: Job, source: BinaryIO) -> Picture:
+    if is_raw_tiff(File(source)):
+        # It begins with a thumbnail, which would be described for the picture.
+        raise RefusedError("unsupported", "a camera's raw file; export it as JPEG")
+    try:
+        return by_vips(job, source, pages=True)
+    except RefusedError as exc:
+        if exc.kind != "unreadable" or not any(words in str(exc) for words in _OTHER_TIFF):
+            raise
+    return pillow_decoder("TIFF", 10)(job, source)
 
 
 def _png(job: Job, source: BinaryIO) -> Picture:
-    """Of an animated PNG libvips sees the first frame alone."""
-    animated = b"acTL" in os.pread(source.fileno(), 1 << 16, 0).partition(b"IDAT")[0]
-    decode = pillow_decoder("PNG") if animated else by_vips
-    return decode(job, source)
+    """Of an animated PNG libvips sees the first frame alone; of a broken one that is enough."""
+    if b"acTL" in File(source).at(0, 1 << 16).partition(b"IDAT")[0]:
+        try:
+            return pillow_decoder("PNG")(job, source)
+        except RefusedError as exc:
+            if exc.kind != "unreadable":
+                raise
+    return by_vips(job, source)
 
 
 DECODERS: dict[str, Callable[[Job, BinaryIO], Picture]] = {
@@ -24,7 +44,7 @@ DECODERS: dict[str, Callable[[Job, BinaryIO], Picture]] = {
     "image/png": _png,
     "image/webp": partial(by_vips, animated=True),
     "image/gif": partial(by_vips, animated=True),
-    "image/tiff": tiff,
+    "image/tiff": _tiff,
     "image/svg+xml": svg,
     "image/avif": pillow_decoder("AVIF", 7),
     "image/heic": heif,

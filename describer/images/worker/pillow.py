@@ -57,22 +57,23 @@ def _by_pillow(job: Job, source: BinaryIO, name: str, bytes_a_pixel: float) -> P
         width, height = image.size
         check_pixels(job, width, height)
         check_memory(job, BASE_BYTES + int(width * height * bytes_a_pixel))
-        frames = int(getattr(image, "n_frames", 1)) if name in {"PNG", "AVIF"} else 1
-        for place in range(min(frames, FRAMES_TRIED)):
+        frames = int(getattr(image, "n_frames", 1)) if name in {"PNG", "AVIF", "TIFF"} else 1
+        tried = 1 if name == "TIFF" else min(frames, FRAMES_TRIED)
+        for place in range(tried):
             if frames > 1:
                 image.seek(place)
             turned = image.getexif().get(0x0112) in {5, 6, 7, 8}
             # In place: a copy has all its pixels again.
             ImageOps.exif_transpose(image, in_place=True)
             shown = _from_pillow(image, job.max_side)
-            if frames == 1 or not is_blank(shown):
+            if tried == 1 or not is_blank(shown):
                 break
         else:
             image.seek(0)
             place, shown = 0, _from_pillow(image, job.max_side)
         if turned:
             width, height = height, width
-        return Picture(shown, width, height, frames, place + 1)
+        return Picture(shown, width, height, frames, place + 1, pages=name == "TIFF")
 
 
 def _from_pillow(image: Any, side: int) -> Any:

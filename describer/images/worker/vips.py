@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 import pyvips
 
 from describer.images.structure import (
-    is_raw_tiff,
     jpeg_coefficient_bytes,
     png_whole_bytes,
     webp_is_lossless,
@@ -202,6 +201,8 @@ def _measured(source: BinaryIO, job: Job) -> Any:
 
 def is_blank(image: Any) -> bool:
     """Tell a frame of one colour, or of nothing."""
+    if image.width * image.height < 2:
+        return True
     if image.hasalpha():
         alpha = image[image.bands - 1]
         if alpha.max() == 0:
@@ -255,13 +256,6 @@ def _has_fonts() -> bool:
         return bool(VipsImage.text("Ag", dpi=72).max() > 0)
     except pyvips.Error:
         return False
-
-
-def tiff(job: Job, source: BinaryIO) -> Picture:
-    """A camera's raw file begins with a thumbnail, which would be described for the picture."""
-    if is_raw_tiff(File(source)):
-        raise RefusedError("unsupported", "a camera's raw file; export it as JPEG")
-    return by_vips(job, source, pages=True)
 
 
 def with_profile(image: Any, profile: bytes | None) -> Any:
