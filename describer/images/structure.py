@@ -315,24 +315,29 @@ def is_raw_tiff(content: Content) -> bool:
 
     Such a file is a TIFF to others, whose first picture is a thumbnail of 160 pixels.
     """
-    head = content.at(0, 12)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or len(head) < 12:
-        return False
-    if head[8:10] == b"CR":
+    if content.at(8, 2) == b"CR" and content.at(0, 2) == b"II":
         return True
-    (place,) = struct.unpack_from(f"{order}4xI", head)
-    directory = content.at(place, 2 + 12 * 200)
-    try:
-        (entries,) = struct.unpack_from(f"{order}H", directory)
-        tags = {
-            tag: value
-            for tag, _, _, value in (
-                struct.unpack_from(f"{order}HHII", directory, 2 + 12 * entry)
-                for entry in range(min(entries, 199))
-            )
-        }
-    except struct.error:
-        return False
+    tags = tiff_tags(content)
     # DNGVersion; or SubIFDs below a NewSubfileType that says "reduced".
     return 0xC612 in tags or (0x014A in tags and tags.get(0x00FE, 0) & 1 == 1)
+
+
+def tiff_tags(content: Content) -> dict[int, int]:
+    """Give what the first directory's entries hold in their own four bytes, by tag."""
+    head = content.at(0, 8)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None or len(head) < 8:
+        return {}
+    (place,) = struct.unpack_from(f"{order}4xI", head)
+    directory = content.at(place, 2 + 12 * 200)
+    found: dict[int, int] = {}
+    try:
+        (entries,) = struct.unpack_from(f"{order}H", directory)
+        for entry in range(min(entries, 199)):
+            # A short number stands in the first two of the four.
+            tag, kind = struct.unpack_from(f"{order}HH", directory, 2 + 12 * entry)
+            value = f"{order}H" if kind == 3 else f"{order}I"
+            (found[tag],) = struct.unpack_from(value, directory, 10 + 12 * entry)
+    except struct.error:
+        pass
+    return found

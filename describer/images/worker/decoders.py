@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO
 
-from describer.images.structure import is_raw_tiff
+from describer.images.structure import is_raw_tiff, tiff_tags
 from describer.images.worker.job import File, Job, Picture, RefusedError
 from describer.images.worker.pillow import heif, pillow_decoder
 from describer.images.worker.vips import by_vips, svg
@@ -21,7 +21,9 @@ def _tiff(job: Job, source: BinaryIO) -> Picture:
         # It begins with a thumbnail, which would be described for the picture.
         raise RefusedError("unsupported", "a camera's raw file; export it as JPEG")
     try:
-        return by_vips(job, source, pages=True)
+        # Of JPEG in TIFF 6.0's own way, in tiles, libvips makes nothing, and says nothing.
+        if tiff_tags(File(source)).get(0x0103) != 6:
+            return by_vips(job, source, pages=True)
     except RefusedError as exc:
         if exc.kind != "unreadable" or not any(words in str(exc) for words in _OTHER_TIFF):
             raise

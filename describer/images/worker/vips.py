@@ -159,6 +159,8 @@ def _from_sixteen_bits(image: Any, job: Job) -> Any:
     image = (image.resize(scale) if scale < 1 else image).copy_memory().autorot()
     if image.hasalpha():
         return image
+    if image.interpretation == "cmyk":
+        return (image >> 8).cast("uchar").copy(interpretation="cmyk")
     most, kind = image.max(), image.interpretation
     if 0 < most < 8192:
         image = (image * (65_535 / most)).cast("ushort").copy(interpretation=kind)
