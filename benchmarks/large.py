@@ -2,13 +2,14 @@
 
     python -m benchmarks.large
 
-Prints the peak for each load, the function's two processes together, shared pages counted once.
+Prints the peak for each load, the function's processes together, shared pages counted once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import httpx2
 import psutil
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -31,17 +33,47 @@ MB = 1_000_000
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture to be made: a noisy photograph.
+
+    Attributes:
+        format: Pillow's name.
+    """
+
+    format: str
+    width: int
+    height: int
+
+    @property
+    def small(self) -> bool:
+        """Whether it takes next to nothing."""
+        return self.width * self.height < MB
+
+    @property
+    def content_type(self) -> str:
+        """Its type."""
+        return f"image/{self.format.lower()}"
+
+
+@dataclass(frozen=True)
 class Load:
     """What arrives at once.
 
     Attributes:
         sizes: bytes of each image.
         packed: stored with Content-Encoding gzip, and much smaller.
+        pictures: in place of the sizes, files that are converted, by the type that they are of.
     """
 
     name: str
     sizes: list[int]
     packed: bool = False
+    pictures: tuple[Picture, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return len(self.sizes) + len(self.pictures)
 
 
 LOADS = (
@@ -49,6 +81,19 @@ LOADS = (
     Load("sixty of 15 MB", [15 * MB] * 60),
     Load("ten of 20 MB among fifty of 2 MB", [2 * MB] * 25 + [20 * MB] * 10 + [2 * MB] * 25),
     Load("thirty of 20 MB, packed", [20 * MB] * 30, packed=True),
+    # Over the 20 MB of a request; a JPEG of 60 megapixels, and a small one on either side.
+    Load(
+        "twenty of 60 megapixels among forty small",
+        [],
+        pictures=(Picture("GIF", 300, 200), Picture("JPEG", 9500, 6320), Picture("GIF", 300, 200))
+        * 20,
+    ),
+    # What can only be decoded whole.
+    Load(
+        "ten of 12 megapixels, decoded whole, among ten small",
+        [],
+        pictures=(Picture("BMP", 4032, 3024), Picture("GIF", 300, 200)) * 10,
+    ),
 )
 
 
@@ -59,6 +104,7 @@ class Run:
     Attributes:
         before_mib, peak_mib: memory before the first image, and at most.
         statuses: the answers to the deliveries.
+        waited: seconds until each.
     """
 
     bucket: str
@@ -66,49 +112,69 @@ class Run:
     peak_mib: float
     seconds: float
     statuses: list[int]
+    waited: list[float]
 
 
 async def run(load: Load, function: FunctionServer, storage_url: str) -> Run:
     """Upload to a bucket of its own, then deliver all events at once."""
-    picture, bucket = (SAMPLES / "cat.webp").read_bytes(), f"large-{os.urandom(4).hex()}"
-    contents = {}
-    for size in set(load.sizes):
-        # What follows the picture's end is of no interest to anybody.
-        content = picture + bytes(size - len(picture))
-        contents[size] = gzip.compress(content, compresslevel=1) if load.packed else content
+    bucket = f"large-{os.urandom(4).hex()}"
     async with httpx2.AsyncClient(timeout=300, trust_env=False) as http:
         made = await http.post(f"{storage_url}/storage/v1/b", json={"name": bucket})
         made.raise_for_status()
         url, events = f"{storage_url}/upload/storage/v1/b/{bucket}/o", []
-        for place, size in enumerate(load.sizes):
-            asked = {"uploadType": "media", "name": f"{place}.webp"}
+        for name, content_type, content in _objects(load):
+            asked = {"uploadType": "media", "name": name}
             if load.packed:
                 asked["contentEncoding"] = "gzip"
-            headers = {"content-type": "image/webp"}
-            answer = await http.post(url, params=asked, headers=headers, content=contents[size])
+            headers = {"content-type": content_type}
+            answer = await http.post(url, params=asked, headers=headers, content=content)
             generation = int(answer.raise_for_status().json()["generation"])
+            size = len(content)
             events.append(
-                cloud_event(
-                    bucket,
-                    asked["name"],
-                    generation,
-                    content_type="image/webp",
-                    size_bytes=len(contents[size]),
-                )
+                cloud_event(bucket, name, generation, content_type=content_type, size_bytes=size)
             )
         began = time.monotonic()
+
+        async def post(headers: dict[str, str], body: bytes) -> tuple[int, float]:
+            answer = await http.post(function.url, headers=headers, content=body)
+            return answer.status_code, time.monotonic() - began
+
         before = memory_mib(function.process.pid)
         with peak_of(function.process.pid) as peak:
-            posts = (http.post(function.url, headers=h, content=b) for h, b in events)
-            answers = await asyncio.gather(*posts)
+            answers = await asyncio.gather(*(post(h, b) for h, b in events))
         seconds = time.monotonic() - began
-    return Run(bucket, before, peak(), seconds, [answer.status_code for answer in answers])
+    statuses, waited = [status for status, _ in answers], [wait for _, wait in answers]
+    return Run(bucket, before, peak(), seconds, statuses, waited)
+
+
+def _objects(load: Load) -> Iterator[tuple[str, str, bytes]]:
+    """Give name, type and content of each; equal ones are made once."""
+    sample = (SAMPLES / "cat.webp").read_bytes()
+    contents: dict[int | Picture, bytes] = {}
+    for place, size in enumerate(load.sizes):
+        if size not in contents:
+            # What follows the picture's end is of no interest to anybody.
+            content = sample + bytes(size - len(sample))
+            contents[size] = gzip.compress(content, compresslevel=1) if load.packed else content
+        yield f"{place}.webp", "image/webp", contents[size]
+    for place, picture in enumerate(load.pictures):
+        if picture not in contents:
+            contents[picture] = _drawn(picture)
+        yield f"{place}.{picture.format.lower()}", picture.content_type, contents[picture]
+
+
+def _drawn(picture: Picture) -> bytes:
+    into = io.BytesIO()
+    part = Image.effect_noise((picture.width // 4, picture.height // 4), 60)
+    made = part.resize((picture.width, picture.height), Image.Resampling.NEAREST).convert("RGB")
+    made.save(into, picture.format, **({"quality": 97} if picture.format == "JPEG" else {}))
+    return into.getvalue()
 
 
 def memory_mib(master: int) -> float:
     """Give the memory of a process and its children; pages that they share count once."""
     root = psutil.Process(master)
-    found = [process.memory_full_info().pss for process in (root, *root.children())]
+    found = [process.memory_full_info().pss for process in (root, *root.children(recursive=True))]
     return sum(found) / 2**20
 
 

@@ -38,7 +38,7 @@ def wrong(case: Case, record: dict[str, object], status: int) -> str | None:
 @pytest.mark.slow
 def test_every_image_has_the_outcome_that_it_is_to_have(start: Callable[..., System]) -> None:
     """All at once; none is lost, none takes another along, and none is paid for twice."""
-    system = start()
+    system = start(MODEL_SERVER="gemini")
     system.model.reset()
     events = [system.upload(case.name, case.content, case.declared) for case in CASES]
     answers = system.post(*events)
@@ -71,7 +71,7 @@ def test_on_vertex_what_can_go_by_uri_does_and_the_rest_is_converted(
     start: Callable[..., System],
 ) -> None:
     """The address of a JPEG; the bytes of a GIF."""
-    system = start(IMAGE_INPUT="uri")
+    system = start(IMAGE_INPUT="uri", MODEL_SERVER="gemini")
     system.model.reset()
     for name in ("good/photo.jpg", "formats/photo.gif"):
         (case,) = (case for case in CASES if case.name == name)

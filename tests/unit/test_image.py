@@ -186,10 +186,10 @@ END = bytes(4) + b"IEND" + bytes(4)
     [
         ({"content_type": "image/gif"}, b"GIF89a" + bytes(7) + b";", {}, VERTEX_INLINE_BYTES_LIMIT),
         ({"content_type": "", "name": "a.tiff"}, b"II*\0", {}, VERTEX_INLINE_BYTES_LIMIT),
-        ({"content_type": "", "name": "a"}, b"BM", {}, VERTEX_INLINE_BYTES_LIMIT),
+        ({"content_type": "", "name": "a"}, b"BM" + bytes(60), {}, VERTEX_INLINE_BYTES_LIMIT),
         # A wrong type: the bytes tell.
-        ({"content_type": "image/x-foo"}, b"BM", {}, VERTEX_INLINE_BYTES_LIMIT),
-        ({"content_type": "image/jpeg"}, b"BM", INLINE, OTHER_INLINE_BYTES_LIMIT),
+        ({"content_type": "image/x-foo"}, b"BM" + bytes(60), {}, VERTEX_INLINE_BYTES_LIMIT),
+        ({"content_type": "image/jpeg"}, b"BM" + bytes(60), INLINE, OTHER_INLINE_BYTES_LIMIT),
         # Too large for its way, but not to be read.
         ({"size": URI_BYTES_LIMIT + 1}, BIG, {}, VERTEX_INLINE_BYTES_LIMIT),
         ({"size": len(BIG)}, BIG, {"IMAGE_INPUT": "inline"}, VERTEX_INLINE_BYTES_LIMIT),
