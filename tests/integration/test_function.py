@@ -91,7 +91,7 @@ def test_any_name_is_described(start: Start, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "declared", "outcome", "found"),
     [
-        (b"GIF89a" + bytes(20), "image/jpeg", "unsupported", "image/jpeg"),
+        (b"GIF89a" + bytes(20), "image/jpeg", "unreadable", "image/jpeg"),
         (b"<!DOCTYPE html><html>", "image/png", "unreadable", "image/png"),
         (b"<!DOCTYPE html><html>", None, "unreadable", ""),
         (None, "image/png", "described", "image/webp"),
@@ -105,7 +105,7 @@ def test_any_name_is_described(start: Start, name: str) -> None:
         ),
     ],
     ids=[
-        "a gif as jpeg",
+        "a broken gif as jpeg",
         "a page as png",
         "a page as nothing",
         "a webp as png",

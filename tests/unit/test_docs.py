@@ -10,6 +10,7 @@ import pytest
 
 from describer import errors
 from describer.delivery.claim import NothingToDo
+from describer.images.formats import CONVERTIBLE_TYPES
 from describer.model.description import Description
 from describer.model.scripted import Script, ScriptedModel
 from describer.model.stream import Chunk
@@ -95,3 +96,10 @@ def test_every_platform_note_has_a_test_that_exists() -> None:
         found = re.search(r"`(tests/\S+\.py)::(\w+)` \|$", row)
         assert found, row
         assert f"def {found[2]}(" in (ROOT / found[1]).read_text(encoding="utf-8"), row
+
+
+def test_the_page_of_images_has_each_type_that_is_read() -> None:
+    """In the table of what is taken, and none besides."""
+    page = (DOCS / "images.md").read_text(encoding="utf-8")
+    table = page.partition("## What is taken")[2].partition("Left as")[0]
+    assert set(re.findall(r"`(image/[^`]+)`", table)) == CONVERTIBLE_TYPES
