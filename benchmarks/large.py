@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import httpx2
@@ -173,9 +173,12 @@ def _drawn(picture: Picture) -> bytes:
 
 def memory_mib(master: int) -> float:
     """Give the memory of a process and its children; pages that they share count once."""
-    root = psutil.Process(master)
-    found = [process.memory_full_info().pss for process in (root, *root.children(recursive=True))]
-    return sum(found) / 2**20
+    root, found = psutil.Process(master), 0
+    for process in (root, *root.children(recursive=True)):
+        # One may end, or be another program in a moment, while it is looked at.
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
+            found += process.memory_full_info().pss
+    return found / 2**20
 
 
 @contextmanager

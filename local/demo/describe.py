@@ -247,6 +247,7 @@ async def _describe_all(files: list[Path], settings: Settings, output: Output, j
 
     async with contextlib.AsyncExitStack() as cleanup:
         cleanup.push_async_callback(model.close)
+        cleanup.callback(images.close)
         async with asyncio.TaskGroup() as group:
             ticking = group.create_task(output.tick())
             results = [group.create_task(one(file)) for file in files]
