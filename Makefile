@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo upload describe test lint chaos bench lock clean
+.PHONY: help demo upload describe describer test lint chaos bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ upload: $(READY)  ## Describe images with the demo that stays up: make upload FI
 
 describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg folder"
 	@$(BIN)/python -m local.demo.describe --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
+
+describer: $(READY)  ## Look after what is deployed: make describer ARGS="show gs://bucket/name"
+	@$(BIN)/python -m operate $(ARGS)
 
 test: $(READY) $(VENV)/.llama lint  ## Run every test, with the real parts there are; ARGS=-k... for less
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
@@ -52,7 +55,9 @@ bench: $(VENV)/.bench  ## Measure against the documented sample and the floor; A
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(READY)  ## Pin all dependencies anew, with hashes
-	$(BIN)/uv pip compile pyproject.toml -o requirements.txt $(COMPILE)
+	$(BIN)/uv pip compile pyproject.toml -o requirements.txt $(COMPILE) \
+		--no-emit-package rich --no-emit-package markdown-it-py --no-emit-package mdurl \
+		--no-emit-package pygments
 	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.txt \
 		-c requirements.txt $(COMPILE)
 	$(BIN)/uv pip compile tests/requirements-llama.in -o tests/requirements-llama.txt --no-deps $(COMPILE)

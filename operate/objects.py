@@ -1,0 +1,118 @@
+"""The objects in a bucket, as a listing tells of them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from google.cloud import storage
+
+from describer.delivery.event import FINALIZED, read_upload
+from describer.settings import Settings
+from describer.values import Upload
+from operate.address import Address
+
+_FIELDS = "name,bucket,generation,size,contentType,contentEncoding,md5Hash,timeCreated"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One live object.
+
+    Attributes:
+        resource: as Cloud Storage's JSON API gives it, in the fields that the function reads.
+    """
+
+    resource: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Without the bucket."""
+        return str(self.resource["name"])
+
+    @property
+    def upload(self) -> Upload:
+        """What the function would make of it."""
+        return read_upload({}, self.resource)
+
+    def event(self, now: datetime) -> tuple[dict[str, str], bytes]:
+        """Make the event that tells the function of it: that of an upload, in binary mode.
+
+        Its time is now: an old object is not an old event, which would be given up.
+        """
+        bucket = self.resource["bucket"]
+        stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        headers = {
+            "content-type": "application/json",
+            "ce-id": f"describer-{uuid.uuid4()}",
+            "ce-source": f"//storage.googleapis.com/projects/_/buckets/{bucket}",
+            "ce-specversion": "1.0",
+            "ce-type": FINALIZED,
+            "ce-time": stamp,
+            # Header bytes are read as Latin-1 at the other end.
+            "ce-subject": "objects/" + quote(self.name, safe="/"),
+            "ce-bucket": str(bucket),
+        }
+        return headers, json.dumps(self.resource).encode()
+
+
+class Objects(Protocol):
+    """The port; `BucketObjects` stands behind it."""
+
+    def below(self, address: Address) -> Iterator[Found]:
+        """Give the live objects of an address in the order of their names; flat in memory."""
+
+    def get(self, bucket: str, name: str) -> Found | None:
+        """Give one live object, or None."""
+
+
+class BucketObjects:
+    """See `Objects`."""
+
+    def __init__(self, client: storage.Client) -> None:
+        self._client = client
+
+    def below(self, address: Address) -> Iterator[Found]:
+        """See `Objects.below`: Cloud Storage lists in the order of UTF-8 bytes.
+
+        Source: https://docs.cloud.google.com/storage/docs/listing-objects
+        """
+        if address.exact:
+            found = self.get(address.bucket, address.name)
+            yield from [found] if found else []
+            return
+        listed = self._client.list_blobs(
+            address.bucket, prefix=address.name or None, fields=f"items({_FIELDS}),nextPageToken"
+        )
+        for blob in listed:
+            yield _found(blob)
+
+    def get(self, bucket: str, name: str) -> Found | None:
+        """See `Objects.get`."""
+        blob = self._client.bucket(bucket).get_blob(name)
+        return None if blob is None else _found(blob)
+
+
+def _found(blob: storage.Blob) -> Found:
+    resource = {
+        "kind": "storage#object",
+        "bucket": blob.bucket.name,
+        "name": blob.name,
+        "generation": str(blob.generation),
+        "size": None if blob.size is None else str(blob.size),
+        "contentType": blob.content_type,
+        "contentEncoding": blob.content_encoding,
+        "md5Hash": blob.md5_hash,
+        "timeCreated": None if blob.time_created is None else blob.time_created.isoformat(),
+    }
+    return Found({name: value for name, value in resource.items() if value is not None})
+
+
+def connect(settings: Settings) -> BucketObjects:
+    """Connect to Cloud Storage, or to the emulator at STORAGE_EMULATOR_HOST."""
+    return BucketObjects(storage.Client(project=settings.google_cloud_project))

@@ -1,0 +1,113 @@
+"""`describer show`: what is known of one picture."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from describer.model.prompt import REQUEST, instructions_for
+from operate.address import ADDRESS, Address
+from operate.output import plain, print_json, print_table
+from operate.session import Session, with_session
+
+if TYPE_CHECKING:
+    from operate.objects import Found
+    from operate.records import Stored
+
+# As docs/outcomes.md tells it, with what to do.
+IN_WORDS = {
+    "described": "The model ended its text.",
+    "truncated": "The token limit ended the text. Raise MAX_OUTPUT_TOKENS, then redescribe.",
+    "empty": "The model wrote nothing. Raise MAX_OUTPUT_TOKENS: thinking counts against it.",
+    "blocked": "The safety filter refused. Have a person write it (source: person).",
+    "unsupported": "An image of a kind that is not taken. Convert it before the upload.",
+    "too_large": "More bytes than may be sent. Upload a smaller rendition.",
+    "unreadable": "Said to be an image, but its bytes are not. Look at what the uploader sent.",
+    "gone": "Deleted or overwritten before it was read.",
+    "rejected": "The model refused the request for good. Mend what the message names.",
+    "over_limit": "The day's DAILY_LIMIT was reached. Tomorrow: backfill --outcome over_limit.",
+    "gave_up": "Attempts or age ran out. Mend the cause, then: backfill --outcome gave_up.",
+}
+
+
+@click.command()
+@click.argument("address", type=ADDRESS, metavar="gs://bucket/name")
+@click.option("--prompt", is_flag=True, help="Print the whole prompt that would be sent, too.")
+@with_session
+def show(session: Session, *, address: Address, prompt: bool, as_json: bool) -> int:
+    """Show the record of one picture: its text, how it ended and what that means.
+
+    Exit status 1 if it has no record, or one that ended without a text.
+    """
+    address = replace(address, exact=True)
+    stored = session.records.get(address.bucket, address.name)
+    found = session.objects.get(address.bucket, address.name)
+    asked = instructions_for(address.name, session.settings)
+    if as_json:
+        answer: dict[str, Any] = {
+            "uri": address.uri,
+            "object": found.resource if found else None,
+            "record": stored.fields if stored else None,
+        }
+        if prompt:
+            answer["prompt"] = {
+                "model": asked.model,
+                "language": asked.language,
+                "maxOutputTokens": asked.max_output_tokens,
+                "promptHash": asked.digest,
+                "system": asked.system,
+                "request": REQUEST,
+            }
+        print_json(answer)
+    else:
+        print_table(("", ""), _rows(address, found, stored))
+        if stored and (text := stored.fields.get("description")):
+            click.echo("\n" + textwrap.fill(plain(str(text)), 88))
+        if prompt:
+            limit = f"at most {asked.max_output_tokens:,} tokens"
+            click.echo(f"\nPrompt {asked.digest}, for {plain(asked.model)}, {limit}:\n")
+            click.echo(plain(asked.system) + f"\n\n(the picture)\n\n{REQUEST}")
+    return 0 if stored and stored.fields.get("description") else 1
+
+
+def _rows(address: Address, found: Found | None, stored: Stored | None) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [("picture", address.uri)]
+    if found is None:
+        rows.append(("object", "not there"))
+    else:
+        upload = found.upload
+        kind = upload.content_type or "of no type"
+        rows.append(
+            ("object", f"{upload.size or 0:,} bytes, {kind}, generation {upload.generation}")
+        )
+    if stored is None:
+        return [*rows, ("record", "none")]
+    fields, status = stored.fields, stored.status
+    outcome = stored.outcome
+    state = f"{status.get('state')} {outcome}".strip()
+    rows += [("record", stored.id), ("state", state)]
+    if outcome in IN_WORDS:
+        rows.append(("", IN_WORDS[outcome]))
+    if found is not None and fields.get("generation") != found.upload.generation:
+        rows.append(("", f"It speaks of generation {fields.get('generation')}, not of this one."))
+    usage = fields.get("usage") or {}
+    known = {
+        "message": status.get("message"),
+        "attempt": status.get("attempt"),
+        "refusals": status.get("refusals"),
+        "began": status.get("startTime"),
+        "ended": status.get("completeTime"),
+        "written by": fields.get("source"),
+        "model": fields.get("model"),
+        "language": fields.get("language"),
+        "prompt": fields.get("promptHash"),
+        "ended by": fields.get("finishReason"),
+        "same text as": fields.get("reusedFrom"),
+        "tokens": usage.get("totalTokens"),
+        "event": status.get("eventId"),
+        "text so far": fields.get("partialText"),
+    }
+    return rows + [(name, value) for name, value in known.items() if value is not None]
