@@ -67,12 +67,14 @@ class Take:
     Attributes:
         refusals: tries of this attempt so far, which all ended before the model began.
         refused_since: when the first of them did, by its own instance's clock.
+        again: a text of this generation stands, which stays until a new one is finished.
     """
 
     attempt: int
     last_message: str = ""
     refusals: int = 0
     refused_since: datetime | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,16 @@ def decide(snapshot: Snapshot, generation: int) -> Take | Held | NothingToDo:
         return Held(record.lease_seconds - snapshot.unchanged_seconds)
     if record.lease_owner:
         silent = f"attempt {record.attempt} ended without a word; its instance died or hung"
-        return Take(record.attempt + 1, silent)
+        return Take(record.attempt + 1, silent, again=record.has_text)
     if record.refusals:
-        return Take(record.attempt, record.message, record.refusals, record.refused_since)
-    return Take(record.attempt + 1, record.message)
+        return Take(
+            record.attempt,
+            record.message,
+            record.refusals,
+            record.refused_since,
+            again=record.has_text,
+        )
+    return Take(record.attempt + 1, record.message, again=record.has_text)
 
 
 class Claim:
@@ -267,6 +275,7 @@ async def claim(
             attempt=step.attempt,
             refusals=step.refusals,
             refused_since=step.refused_since,
+            again=step.again,
         )
         fields = draft.claimed()
         if reason is not None:

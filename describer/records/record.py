@@ -10,7 +10,7 @@ clients.
     contentType, size       string, integer bytes
     md5Hash                 string      of the stored bytes, if the event told
     converted               string      what was sent instead of the object's own bytes, in words
-    description             string      COMPLETED only
+    description             string      of this generation; not before the first is COMPLETED
     partialText             string      PROCESSING only
     altText, textInImage    string      like all of the following: where asked for, and found
     decorative              boolean     a suggestion
@@ -46,12 +46,10 @@ from describer.values import Upload, Usage
 SCHEMA_VERSION = 1
 PROCESSING, COMPLETED, ERRORED = "PROCESSING", "COMPLETED", "ERRORED"
 
-# Everything that an earlier generation or attempt may have left.
-_LEFTOVERS = (
-    "md5Hash",
+# A finished text, and what is said of it.
+_TEXT = (
     "reusedFrom",
     "description",
-    "partialText",
     *OUTPUT_FIELDS,
     "source",
     "model",
@@ -61,6 +59,8 @@ _LEFTOVERS = (
     "usage",
     "converted",
 )
+# Everything that an earlier generation or attempt may have left.
+_LEFTOVERS = ("md5Hash", "partialText", *_TEXT)
 
 # What a text comes with when it is copied; not its usage, since nothing was paid.
 _MADE = (
@@ -96,6 +96,7 @@ class Record:
     refusals: int
     refused_since: datetime | None
     message: str
+    has_text: bool
     written_by_person: bool
     lease_owner: str
     lease_seconds: float
@@ -116,6 +117,7 @@ class Record:
             refusals=_integer(status.get("refusals")),
             refused_since=_time(status.get("refusedSince")),
             message=str(status.get("message", "")),
+            has_text=bool(fields.get("description")),
             written_by_person=fields.get("source") == "person" and bool(fields.get("description")),
             lease_owner=str(lease.get("owner", "")),
             lease_seconds=seconds,
@@ -125,6 +127,24 @@ class Record:
     def finished(self) -> bool:
         """Whether the generation has its outcome."""
         return self.state in {COMPLETED, ERRORED}
+
+
+def asked_again(fields: Mapping[str, Any], now: datetime) -> Fields:
+    """Give the write by which an operator has a finished generation described again.
+
+    It is to be made under the version that was read. Any delivery may take the record then, as
+    attempt 1; its text stays until a new one is finished.
+    """
+    before = _map(fields.get("status"))
+    kept = {name: before[name] for name in ("eventId", "startTime") if name in before}
+    status = {
+        **kept,
+        "state": PROCESSING,
+        "attempt": 0,
+        "updateTime": now,
+        "message": "to be described again",
+    }
+    return {"status": status, "lease": REMOVE}
 
 
 def may_be_reused(fields: Mapping[str, Any], upload: Upload, asked: Instructions) -> bool:
@@ -152,6 +172,7 @@ class Draft:
         lease_seconds: given anew by each write that keeps the lease.
         refusals: tries of this attempt that ended before the model began.
         refused_since: when the first of them did; None if there is none.
+        again: a text of these bytes stands, which stays until a new one is finished.
     """
 
     upload: Upload
@@ -161,8 +182,10 @@ class Draft:
     started_at: datetime
     refusals: int = 0
     refused_since: datetime | None = None
+    again: bool = False
     first_text_at: datetime | None = None
     streamed: Fields = field(default_factory=dict)
+    made_by: Fields = field(default_factory=dict)
 
     def claimed(self) -> Fields:
         """Give the first write: all fields, so that nothing of an earlier one stays behind."""
@@ -175,7 +198,7 @@ class Draft:
             "generation": upload.generation,
             "contentType": likely_image_type(upload) or upload.content_type,
             "size": upload.size or 0,
-            **dict.fromkeys(_LEFTOVERS, REMOVE),
+            **dict.fromkeys(("partialText",) if self.again else _LEFTOVERS, REMOVE),
             **({"md5Hash": upload.md5_hash} if upload.md5_hash else {}),
             **self._leased(self.started_at),
         }
@@ -189,8 +212,11 @@ class Draft:
             "model": instructions.model,
             "language": instructions.language,
             "promptHash": instructions.digest,
+            **converted,
         }
-        return replace(self, streamed={**found, **size, **converted, **made_by})
+        # Beside a text that stands, they would be said of that.
+        streamed = {**found, **size, **({} if self.again else made_by)}
+        return replace(self, streamed=streamed, made_by=made_by)
 
     def with_first_text(self, now: datetime) -> Draft:
         """Note when the first text came."""
@@ -223,7 +249,9 @@ class Draft:
     def completed(self, description: Description, now: datetime) -> Fields:
         """Give the finished text."""
         return {
+            **self._replaced(),
             **self.streamed,
+            **self.made_by,
             **_usage_field(description.usage),
             "description": description.text,
             **description.fields,
@@ -237,6 +265,7 @@ class Draft:
     def reused(self, found: Mapping[str, Any], now: datetime) -> Fields:
         """Give the text of another record, which was made of the same bytes by the same words."""
         return {
+            **self._replaced(),
             **{name: found[name] for name in _MADE if name in found},
             "reusedFrom": found["uri"],
             "partialText": REMOVE,
@@ -245,12 +274,15 @@ class Draft:
         }
 
     def errored(self, error: PermanentError, now: datetime) -> Fields:
-        """Give an outcome without a text, and what it cost where the model said."""
+        """Give an outcome without a text, and what it cost where the model said.
+
+        A text that stands is not taken away, and what is said of it stays with it.
+        """
         status = self._finished(ERRORED, error.outcome, now) | {"message": str(error)}
+        ended = {"finishReason": error.finish_reason} if error.finish_reason else {}
         return {
             **self.streamed,
-            **({"finishReason": error.finish_reason} if error.finish_reason else {}),
-            **_usage_field(error.usage),
+            **({} if self.again else ended | _usage_field(error.usage)),
             "partialText": REMOVE,
             "lease": REMOVE,
             "status": status,
@@ -263,6 +295,9 @@ class Draft:
             "lease": REMOVE,
             "status": self._finished(COMPLETED, "described", now),
         }
+
+    def _replaced(self) -> Fields:
+        return dict.fromkeys(_TEXT, REMOVE) if self.again else {}
 
     def _leased(self, now: datetime) -> dict[str, Any]:
         expires = now + timedelta(seconds=self.lease_seconds)

@@ -44,7 +44,7 @@ from describer.errors import (
 from describer.model.description import Description
 from describer.records.firestore import FirestoreStore
 from describer.records.memory import MemoryStore
-from describer.records.record import record_id
+from describer.records.record import asked_again, record_id
 from describer.records.store import CALL_SECONDS, Fields, Snapshot, Store, Version
 from describer.settings import Settings
 from describer.values import Upload
@@ -124,7 +124,7 @@ class Clocked:
 
 
 # What may come between a write that landed and the client's next try of it, the answer being lost.
-MEANWHILE = ("nothing", "note", "person", "delete", "overwrite", "takeover")
+MEANWHILE = ("nothing", "note", "person", "delete", "overwrite", "takeover", "ask again")
 lost_answers = st.none() | st.sampled_from(MEANWHILE)
 
 
@@ -133,6 +133,7 @@ class Model:
     """What the record should say, worked out without looking at it.
 
     Attributes:
+        stands: the finished text of this generation, which stays while it is described again.
         wrote: who wrote it last, people left aside.
     """
 
@@ -142,11 +143,13 @@ class Model:
     holder: str | None = None
     renewed_at: float = 0.0
     text: str | None = None
+    stands: str | None = None
     wrote: str | None = None
     by_hand: bool = False
 
     def end(self, state: str, text: str | None = None) -> None:
-        self.state, self.text, self.holder = state, text, None
+        self.state, self.text, self.holder = state, None, None
+        self.stands = self.stands if text is None else text
 
 
 @dataclass(frozen=True)
@@ -212,16 +215,18 @@ class ClaimMachine(RuleBasedStateMachine):
                 # It wrote, a person wrote, it saw that, and ends.
                 assert self.model.by_hand
                 self.model.end("COMPLETED")
-            elif expected is GaveUpError and self.model.state != "none":
+            elif self.expected(generation, owner) is GaveUpError and self.model.state != "none":
                 self.model.end("ERRORED")
                 self.model.wrote = owner
             else:
+                same = generation == self.model.generation
                 self.model = Model(
                     generation,
                     self.next_attempt(generation),
                     "PROCESSING",
                     owner,
                     self.store.seconds,
+                    stands=self.model.stands if same else None,
                     wrote=owner,
                 )
 
@@ -327,6 +332,21 @@ class ClaimMachine(RuleBasedStateMachine):
         self.delete()
         self.model = Model()
 
+    @rule()
+    def an_operator_has_it_described_again(self) -> None:
+        """What is finished is free again, its attempts counted anew; its text stays meanwhile."""
+        self.do(self.ask_again())
+
+    async def ask_again(self) -> None:
+        found = await self.store.read(IDENTITY)
+        if self.model.state in {"COMPLETED", "ERRORED"} and not self.model.by_hand:
+            assert found is not None
+            with self.losing(None, lambda: None, 0):
+                fields = asked_again(found.fields, self.clock(0.0)())
+                await self.store.update(IDENTITY, fields, version=found.version)
+            self.model.end("PROCESSING")
+            self.model.attempt, self.model.wrote = 0, "an operator"
+
     async def edit(self, fields: Fields) -> None:
         found = await self.store.read(IDENTITY)
         if found is not None:
@@ -362,6 +382,8 @@ class ClaimMachine(RuleBasedStateMachine):
                 await self.edit(BY_HAND)
             case "delete":
                 self.an_operator_deletes()
+            case "ask again":
+                await self.ask_again()
             case "overwrite":
                 self.generations = max(self.generations, generation + 1)
                 await self.claims_one(generation + 1, skew=0.0)
@@ -423,9 +445,8 @@ class ClaimMachine(RuleBasedStateMachine):
             assert {"description", "source"} <= set(fields)
             assert {name: fields[name] for name in BY_HAND} == BY_HAND
             return
-        completed = model.state == "COMPLETED"
-        assert fields.get("description") == (model.text if completed else None)
-        assert fields.get("partialText") == (None if completed else model.text)
+        assert fields.get("description") == model.stands
+        assert fields.get("partialText") == model.text
 
     def clock(self, skew: float) -> Any:
         def now() -> datetime:

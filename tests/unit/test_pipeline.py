@@ -35,7 +35,7 @@ from describer.model.outputs import OUTPUT_FIELDS
 from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
 from describer.records.memory import MemoryStore
-from describer.records.record import record_id
+from describer.records.record import asked_again, record_id
 from describer.records.store import REMOVE, Fields, Version
 from describer.settings import LONGEST_LEASE_SECONDS, Settings
 from describer.values import Upload, Usage
@@ -647,6 +647,44 @@ def test_a_newer_generation_replaces_everything_of_the_older() -> None:
 
     b = bench(scenario)
     assert not {"description", "source", "finishReason", "usage"} & set(b.record)
+
+
+def test_a_text_stays_while_its_image_is_described_again() -> None:
+    """Until the new one is finished, with what is said of it; a failure does not take it away."""
+    old = {"model": "google/gemini-3.5-flash-lite", "language": "en", "description": TEXT}
+
+    async def ask(b: Bench) -> None:
+        found = await b.store.read(IDENTITY)
+        assert found is not None
+        fields = asked_again(found.fields, virtual.now())
+        await b.store.update(IDENTITY, fields, version=found.version)
+        assert old.items() <= b.record.items()
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver()
+        french = Bench(environ={"DESCRIPTION_LANGUAGE": "fr"}, store=b.store, model=b.model)
+        b.model.scripts = [
+            Script([Chunk("Non", finish_reason="content_filter")]),
+            Script([Chunk("Un ch"), StreamBrokenError("cut")]),
+            text_script("Un chat.", chunk_seconds=3, size=4),
+        ]
+        await ask(b)
+        assert (await french.deliver()).outcome == "blocked"
+        assert (b.status["state"], b.status["attempt"]) == ("ERRORED", 1)
+        assert old.items() <= b.record.items()
+        assert b.record["finishReason"] == "stop"
+        await ask(b)
+        assert (await french.deliver()).status == 503
+        working = asyncio.ensure_future(french.deliver())
+        await asyncio.sleep(5)
+        assert b.record["partialText"]
+        assert old.items() <= b.record.items()
+        assert (await working).outcome == "described"
+
+    b = bench(scenario)
+    assert (b.record["description"], b.record["language"]) == ("Un chat.", "fr")
+    assert (b.status["outcome"], b.status["attempt"]) == ("described", 2)
+    assert not {"partialText", "lease"} & set(b.record)
 
 
 def test_partial_text_grows_at_most_once_a_second() -> None:
