@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from describer.errors import DescriberError
+from operate.backfill import backfill
 from operate.export import export
 from operate.output import plain, plain_line
+from operate.reconcile import reconcile
+from operate.redescribe import redescribe
 from operate.show import show
 from operate.stats import stats
 
@@ -53,7 +56,7 @@ def describer() -> None:
     """
 
 
-for command in (show, export, stats):
+for command in (show, export, stats, backfill, redescribe, reconcile):
     describer.add_command(command)
 
 

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from operate.address import ADDRESS, Address
+from operate.outcomes import with_outcomes
 from operate.output import progress, say
 from operate.session import Session, with_session
 
@@ -42,7 +43,7 @@ COLUMNS = (
 
 @click.command()
 @click.argument("address", type=ADDRESS, required=False, metavar="[gs://bucket/prefix]")
-@click.option("--outcome", "outcomes", multiple=True, help="Only with this outcome; repeatable.")
+@with_outcomes("Only with this outcome; repeatable.")
 @click.option(
     "--format",
     "kind",
@@ -78,7 +79,7 @@ def export(
             writer = csv.writer(output, lineterminator="\n")
             writer.writerow(COLUMNS)
             for stored in records:
-                writer.writerow([_cell(stored.fields, column) for column in COLUMNS])
+                writer.writerow([cell(stored.fields, column) for column in COLUMNS])
                 count += 1
                 advance()
         else:
@@ -98,13 +99,13 @@ def _chosen(
             yield stored
 
 
-def _cell(fields: Mapping[str, Any], column: str) -> object:
+def cell(fields: Mapping[str, Any], column: str) -> object:
+    """Give what stands in a column, such as `status.outcome`; nothing that a spreadsheet runs."""
     place, _, key = column.partition(".")
     value = fields.get(place)
     if key:
         value = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t"}:
-        # A spreadsheet would run it.
         return "'" + value
     return "" if value is None else _text(value) if isinstance(value, datetime) else value
 

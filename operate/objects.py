@@ -77,6 +77,10 @@ class BucketObjects:
     def __init__(self, client: storage.Client) -> None:
         self._client = client
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def below(self, address: Address) -> Iterator[Found]:
         """See `Objects.below`: Cloud Storage lists in the order of UTF-8 bytes.
 

@@ -18,11 +18,11 @@ from describer.settings import Settings
 from operate.address import Address
 
 _PAGE = 1000
-# What tells whether a picture's work is done; texts are long, and mostly not wanted.
-STATE = ("name", "bucket", "uri", "generation", "source", "status", "lease", "usage")
-MADE_BY = ("model", "language", "promptHash")
-# `source` counts only beside a text, of which one character is as good as all: see `Record.parse`.
-TEXT = ("description",)
+# What tells whether a picture's work is done, and by what it was done.
+_STATE = (
+    "name bucket uri generation source description status lease usage model language promptHash"
+)
+STATE = tuple(_STATE.split())
 
 
 class ChangedError(Exception):
@@ -49,8 +49,8 @@ class Stored:
 
     @property
     def name(self) -> str:
-        """The object's."""
-        return str(self.fields.get("name", ""))
+        """The object's; records are listed in the order of `uri`, so it is taken from there."""
+        return str(self.fields.get("uri", "")).removeprefix("gs://").partition("/")[2]
 
     @property
     def status(self) -> Mapping[str, Any]:
@@ -99,6 +99,10 @@ class FirestoreRecords:
         self._client = client
         self._collection = client.collection(collection)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
     def get(self, bucket: str, name: str) -> Stored | None:
         """See `Records.get`."""
         found = self._collection.document(record_id(bucket, name)).get()
@@ -119,18 +123,15 @@ class FirestoreRecords:
         start = "" if address is None else address.uri
         page = query.where(filter=FieldFilter("uri", ">=", start))
         while True:
-            last = None
-            count = 0
-            for document in page.stream():
-                last = document
-                count += 1
-                stored = _stored(document)
-                if address is not None and not str(stored.fields["uri"]).startswith(start):
+            # Whole, since what is done with each may take longer than a stream stays open.
+            documents = list(page.stream())
+            for document in documents:
+                if not document.get("uri").startswith(start):
                     return
-                yield stored
-            if last is None or count < _PAGE:
+                yield _stored(document)
+            if len(documents) < _PAGE:
                 return
-            page = query.where(filter=FieldFilter("uri", ">", last.get("uri")))
+            page = query.where(filter=FieldFilter("uri", ">", documents[-1].get("uri")))
 
     def update(self, stored: Stored, fields: Fields) -> None:
         """See `Records.update`."""

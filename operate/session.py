@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -23,23 +24,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Session:
-    """Settings and connections of one run."""
+    """Settings and connections of one run.
+
+    Attributes:
+        cleanup: closes the connections at the end.
+    """
 
     settings: Settings
+    cleanup: contextlib.ExitStack
 
     @functools.cached_property
     def records(self) -> Records:
         """The records in Firestore, or its emulator."""
         from operate.records import connect
 
-        return connect(self.settings)
+        return self.cleanup.enter_context(contextlib.closing(connect(self.settings)))
 
     @functools.cached_property
     def objects(self) -> Objects:
         """The buckets in Cloud Storage, or its emulator."""
         from operate.objects import connect
 
-        return connect(self.settings)
+        return self.cleanup.enter_context(contextlib.closing(connect(self.settings)))
 
 
 def with_session(command: F) -> F:
@@ -50,7 +56,8 @@ def with_session(command: F) -> F:
         environ = dict(os.environ)
         if env_file is not None:
             environ |= read_env_file(env_file)
-        return command(Session(Settings.from_env(environ)), **options)
+        with contextlib.ExitStack() as cleanup:
+            return command(Session(Settings.from_env(environ), cleanup), **options)
 
     click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")(run)
     click.option(

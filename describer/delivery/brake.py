@@ -50,8 +50,8 @@ class Brake:
                 if not self._left:
                     raise OverLimitError(
                         f"DAILY_LIMIT of {self._limit} calls of the model was reached on "
-                        f"{self._day} (UTC); when there is room again, delete the record and "
-                        "upload the image again"
+                        f"{self._day} (UTC); when there is room again: "
+                        "describer backfill --outcome over_limit"
                     )
                 self._left -= 1
         finally:

@@ -1,0 +1,54 @@
+"""`describer backfill`: the pictures that were there before, or have no outcome yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import click
+
+from operate.address import ADDRESS, Address
+from operate.choice import Filters, Verdict, to_backfill, unwanted
+from operate.outcomes import with_outcomes
+from operate.session import Session, with_session
+from operate.work import How, Plan, carry_out, with_filters, with_work
+
+
+@click.command()
+@click.argument("address", type=ADDRESS, metavar="gs://bucket[/prefix]")
+@click.option("--exact", is_flag=True, help="Only the object of exactly this name.")
+@with_outcomes("Also what ended so, once more; repeatable.")
+@with_filters
+@with_work
+@with_session
+def backfill(
+    session: Session,
+    *,
+    address: Address,
+    exact: bool,
+    outcomes: tuple[str, ...],
+    filters: Filters,
+    how: How,
+) -> int:
+    """Have the function describe what has no finished record.
+
+    Lists the bucket beside the records, tells what it would do, what that costs and how long it
+    takes, and asks. Then it hands each picture to the function as the event of an upload. It keeps
+    no state: stopped or killed, run it again, and what is finished or under way is left alone.
+    """
+    address = replace(address, exact=exact)
+
+    def verdicts(plan: Plan) -> Iterator[Verdict]:
+        from operate.pairs import pairs
+        from operate.records import STATE
+
+        records = session.records.below(address, STATE)
+        for found, stored in pairs(session.objects.below(address), records):
+            if stored is not None:
+                plan.tokens.add(stored.fields.get("usage"))
+            if found is not None:
+                yield unwanted(found, session.settings, filters) or to_backfill(
+                    found, stored, frozenset(outcomes)
+                )
+
+    return carry_out(session, verdicts, how)

@@ -1,0 +1,261 @@
+"""Backfill, redescribe and reconcile over the emulators and the running function."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from describer.records.record import record_id
+from local.servers.function import ROOT
+from tests.integration.conftest import SAMPLE, System
+from tests.integration.test_operate import ODD, SETTINGS, Cli, answer, cli, described, system
+
+__all__ = ["cli", "system"]
+# Where the order of UTF-8 and that of UTF-16, which Java's strings have, differ.
+ORDER = ("\uffee.webp", "\U0001f408.webp", "Z.webp", "a.webp", "é.webp")
+
+
+def home(system: System) -> str:
+    return f"gs://{system.bucket.name}"
+
+
+def put(system: System, *names: str) -> None:
+    """Upload without telling anybody."""
+    for name in names:
+        system.bucket.blob(name).upload_from_string(SAMPLE, content_type="image/webp")
+
+
+def run(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
+    """Run in a process of its own."""
+    import os
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "operate", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **SETTINGS, **settings},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def outcomes(system: System) -> list[str]:
+    return sorted(fields["status"]["outcome"] for fields in system.records())
+
+
+def test_backfill_describes_what_has_no_record(cli: Cli, system: System) -> None:
+    """A plan first; then each once, whatever its name; nothing the second time."""
+    described(system, "done.webp")
+    put(system, "1.webp", "sub/2.webp", ODD, *ORDER)
+    system.bucket.blob("notes.txt").upload_from_string("text", content_type="text/plain")
+    plan = answer(cli("backfill", home(system), "--json", "--input-price=1", "--output-price=1"))
+    assert plan["delivered"] is None
+    assert plan["plan"]["due"] == {"no record": 8}
+    assert plan["plan"]["left"] == {"finished": 1, "skipped: not an image": 1}
+    usage = system.record("done.webp")["usage"]
+    assert plan["plan"]["costUsd"] == pytest.approx(8 * usage["totalTokens"] / 1e6)
+    assert system.paid() == 1
+    arguments = ("backfill", home(system), "--yes", "--json", f"--to={system.function.url}")
+    assert answer(cli(*arguments))["delivered"] == {"described": 8}
+    assert outcomes(system) == ["described"] * 9
+    assert system.paid() == 9
+    assert answer(cli(*arguments))["delivered"] == {}
+    assert system.paid() == 9
+
+
+def test_backfill_takes_what_is_asked_for(cli: Cli, system: System) -> None:
+    """By prefix, exact name, globs, size, age and number."""
+    put(system, "a/1.webp", "a/2.webp", "a/2.webp.webp", "b/1.webp")
+    size = len(SAMPLE)
+    for options, expected in (
+        (("/a/",), 3),
+        (("/a/2.webp",), 2),
+        (("/a/2.webp", "--exact"), 1),
+        (("", "--include=*/1.webp"), 2),
+        (("", "--exclude=*/1.webp", "--limit=1"), 1),
+        (("", f"--min-size={size + 1}"), 0),
+        (("", f"--max-size={size}"), 4),
+        (("", "--newer=1h"), 4),
+        (("", "--older=2026-01-01"), 0),
+    ):
+        place, *more = options
+        found = answer(cli("backfill", home(system) + place, "--json", *more))
+        assert found["plan"]["pictures"] == expected, options
+
+
+def test_nothing_is_done_where_nobody_can_be_asked(cli: Cli, system: System) -> None:
+    """Without --yes."""
+    put(system, "1.webp")
+    told = cli("backfill", home(system), f"--to={system.function.url}")
+    assert told.exit_code == 0
+    assert "--yes" in told.stderr
+    assert not system.records()
+
+
+def test_backfill_takes_up_outcomes(cli: Cli, system: System) -> None:
+    """The record is made free under its version; the other outcomes are left alone."""
+    rejected = [{"status": 400, "message": "no"}]
+    system.model.script(rejected, times=2)
+    system.post(system.upload("1.webp"))
+    system.post(system.upload("2.webp"))
+    described(system, "3.webp")
+    assert outcomes(system) == ["described", "rejected", "rejected"]
+    arguments = ("backfill", home(system), "--yes", "--json", f"--to={system.function.url}")
+    assert answer(cli(*arguments, "--outcome=gave_up"))["delivered"] == {}
+    assert answer(cli(*arguments, "--outcome=rejected"))["delivered"] == {"described": 2}
+    assert outcomes(system) == ["described"] * 3
+    assert {fields["status"]["attempt"] for fields in system.records()} == {1}
+
+
+def test_an_address_that_is_no_function_stops_all(cli: Cli, system: System, gcs: Any) -> None:
+    """After the first answer, not after thousands."""
+    put(system, *(f"{number}.webp" for number in range(50)))
+    told = cli("backfill", home(system), "--yes", "--at-once=1", f"--to={gcs.url}/no/such")
+    assert told.exit_code == 1
+    assert "the function's address answered 40" in told.stderr
+
+
+def test_killed_and_run_again_describes_each_once(system: System) -> None:
+    """What was under way is the function's to finish; nothing is paid for twice."""
+    names = [f"{number:03}.webp" for number in range(60)]
+    put(system, *names)
+    system.model.pace(0.02)
+    arguments = ("backfill", home(system), "--yes", "--json", "--at-once=8")
+    first = run(*arguments, f"--to={system.function.url}")
+    deadline = time.monotonic() + 60
+    while system.paid() < 15 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.kill()
+    first.communicate()
+    assert 15 <= system.paid() < 60
+    second = run(*arguments, f"--to={system.function.url}")
+    output, errors = second.communicate(timeout=120)
+    assert second.returncode == 0, errors
+    deadline = time.monotonic() + 60
+    while outcomes_so_far(system) < 60 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert outcomes(system) == ["described"] * 60
+    assert system.paid() == 60
+    told = json.loads(output)
+    assert (
+        sum(told["delivered"].values())
+        + told["left"].get("under way", 0)
+        + told["left"]["finished"]
+        == 60
+    )
+
+
+def outcomes_so_far(system: System) -> int:
+    return sum("outcome" in fields["status"] for fields in system.records())
+
+
+def test_ctrl_c_waits_for_what_is_under_way(system: System) -> None:
+    """Nothing new is begun, what was begun is told, and the status is 130."""
+    put(system, *(f"{number:03}.webp" for number in range(40)))
+    system.model.pace(0.05)
+    stopped = run(
+        "backfill", home(system), "--yes", "--json", "--at-once=4", f"--to={system.function.url}"
+    )
+    deadline = time.monotonic() + 60
+    while system.paid() < 6 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stopped.send_signal(signal.SIGINT)
+    output, errors = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130, errors
+    assert "waiting for what is under way" in errors
+    told = json.loads(output)["delivered"]["described"]
+    assert told == system.paid() == len(system.records()) < 40
+
+
+def by_hand(system: System, name: str) -> None:
+    document = system.database.collection("descriptions").document(
+        record_id(str(system.bucket.name), name)
+    )
+    document.update({"description": "My cat Tom.", "source": "person"})
+
+
+def test_redescribe_makes_old_texts_anew(
+    cli: Cli, system: System, start: Callable[..., System]
+) -> None:
+    """Those of another language or prompt; a person's never; none twice."""
+    described(system, "1.webp", "2.webp", "mine.webp")
+    by_hand(system, "mine.webp")
+    arguments = ("redescribe", home(system), "--yes", "--json")
+    today = {"DESCRIPTION_LANGUAGE": "fr", "PROMPT": "Say it in verse."}
+    assert answer(cli(*arguments, **today))["plan"]["due"] == {"another language": 2}
+    french = start(**today)
+    function = f"--to={french.function.url}"
+    assert answer(cli(*arguments, function, **today))["delivered"] == {"described": 2}
+    assert {system.record(name)["language"] for name in ("1.webp", "2.webp")} == {"fr"}
+    assert system.record("mine.webp")["description"] == "My cat Tom."
+    assert system.paid() == 5
+    assert answer(cli(*arguments, function, **today))["delivered"] == {}
+    one = (*arguments, "--all", "--exact", function)
+    assert answer(cli(*one[:1], f"{home(system)}/1.webp", *one[2:], **today))["delivered"] == {
+        "described": 1
+    }
+
+
+def test_redescribe_stops_where_the_function_has_other_settings(cli: Cli, system: System) -> None:
+    """After one picture: otherwise each run would pay for all of them again."""
+    described(system, *(f"{number}.webp" for number in range(5)))
+    told = cli(
+        *("redescribe", home(system), "--yes", f"--to={system.function.url}"),
+        DESCRIPTION_LANGUAGE="fr",
+    )
+    assert told.exit_code == 1
+    assert "another language" in told.stderr
+    assert system.paid() == 6
+
+
+def test_two_redescribes_at_once_pay_once(system: System, start: Callable[..., System]) -> None:
+    """The record's version decides which of them makes it free."""
+    described(system, *(f"{number}.webp" for number in range(12)))
+    today = {"DESCRIPTION_LANGUAGE": "fr"}
+    function = start(**today).function
+    arguments = ("redescribe", home(system), "--yes", "--json", f"--to={function.url}")
+    both = [run(*arguments, **today) for _ in range(2)]
+    for one in both:
+        _, errors = one.communicate(timeout=120)
+        assert one.returncode == 0, errors
+    assert {fields["language"] for fields in system.records()} == {"fr"}
+    assert system.paid() == 24
+
+
+def test_reconcile_finds_what_was_lost_and_nothing_else(cli: Cli, system: System) -> None:
+    """And mends it; a person's text of a deleted object stays."""
+    described(system, "good.webp", "old.webp", "gone.webp", "stuck.webp", "mine.webp")
+    by_hand(system, "mine.webp")
+    put(system, "lost.webp", "old.webp")
+    system.bucket.blob("notes.txt").upload_from_string("text", content_type="text/plain")
+    for name in ("gone.webp", "mine.webp"):
+        system.bucket.blob(name).delete()
+    records = system.database.collection("descriptions")
+    records.document(record_id(str(system.bucket.name), "stuck.webp")).update(
+        {"status": {"state": "PROCESSING", "attempt": 1}}
+    )
+    arguments = ("reconcile", home(system), "--json")
+    assert answer(cli(*arguments))["found"] == {}
+    told = cli(*arguments, "--minutes=0")
+    assert told.exit_code == 1
+    *findings, last = map(json.loads, told.stdout.splitlines())
+    assert {found["uri"].rpartition("/")[2]: found["finding"] for found in findings} == {
+        "gone.webp": "recorded, but gone",
+        "lost.webp": "no record",
+        "old.webp": "overwritten since",
+        "stuck.webp": "not finished",
+    }
+    assert sum(last["found"].values()) == 4
+    assert cli(*arguments, "--fix", "--yes").exit_code == 2
+    fixed = cli(*arguments, "--minutes=0", "--fix", "--yes", f"--to={system.function.url}")
+    assert fixed.exit_code == 0
+    assert json.loads(fixed.stdout.splitlines()[-1])["delivered"] == {"described": 3}
+    assert not system.record("gone.webp")
+    assert system.record("mine.webp")["description"] == "My cat Tom."
+    assert answer(cli(*arguments, "--minutes=0"))["found"] == {}

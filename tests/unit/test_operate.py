@@ -1,0 +1,357 @@
+"""The parts of the program `describer` that need no service."""
+
+# ruff: noqa: D102 - the doubles stand behind ports that say it
+
+import itertools
+import os
+import pty
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from describer.records.record import asked_again
+from describer.settings import Globs, Settings
+from local.servers.function import ROOT
+from operate.address import Address
+from operate.choice import Due, Filters, Left, to_backfill, to_redescribe, unfinished, unwanted
+from operate.cost import Prices, Tokens
+from operate.deliver import Delivered, Deliverer, RefusedError
+from operate.export import COLUMNS, cell
+from operate.objects import Found
+from operate.output import plain
+from operate.pairs import OrderError, pairs
+from operate.records import ChangedError, Stored
+from operate.session import read_env_file
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+SETTINGS = Settings(model="stand-in", openai_base_url="http://x.test/v1")
+
+
+def found(name: str = "a.jpg", **resource: Any) -> Found:
+    """Make an object."""
+    usual = {"bucket": "uploads", "generation": "2", "size": "9", "contentType": "image/jpeg"}
+    return Found({**usual, "name": name, **resource})
+
+
+def stored(name: str = "a.jpg", state: str = "COMPLETED", **fields: Any) -> Stored:
+    """Make a record."""
+    outcome = {"COMPLETED": "described", "ERRORED": "gave_up"}.get(state)
+    usual = {
+        "uri": f"gs://uploads/{name}",
+        "generation": 2,
+        "status": {"state": state, "attempt": 1, **({"outcome": outcome} if outcome else {})},
+    }
+    return Stored(name, {**usual, **fields}, 1, NOW, 30.0)
+
+
+@given(st.sets(st.text(min_size=1)), st.sets(st.text(min_size=1)))
+def test_pairs_are_all_there_once(objects: set[str], records: set[str]) -> None:
+    """Each name once, with what there is of it, in order."""
+    made = list(
+        pairs(iter([found(n) for n in sorted(objects)]), iter([stored(n) for n in sorted(records)]))
+    )
+    names = [(one or other).name for one, other in made if one or other]  # type: ignore[union-attr]
+    assert names == sorted(objects | records)
+    assert {one.name for one, _ in made if one} == objects
+    assert {other.name for _, other in made if other} == records
+    assert all(one.name == other.name for one, other in made if one and other)
+
+
+def test_pairs_hold_nothing() -> None:
+    """An endless listing is paired as it comes."""
+    endless = (found(f"{number:09}") for number in itertools.count())
+    assert len(list(itertools.islice(pairs(endless, iter(())), 1000))) == 1000
+
+
+def test_a_listing_out_of_order_is_told() -> None:
+    """Its pairs would be wrong, and records be taken for such of no object."""
+    with pytest.raises(OrderError, match="'a' after 'b'"):
+        list(pairs(iter([found("b"), found("a")]), iter(())))
+
+
+LEASE = {"owner": "x", "expireTime": NOW + timedelta(seconds=60)}
+LEASED = {"state": "PROCESSING", "attempt": 1, "updateTime": NOW}
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (None, "no record"),
+        (stored(generation=1), "overwritten since"),
+        (stored(state="PROCESSING"), "not finished"),
+        (replace(stored(status=LEASED, lease=LEASE), unchanged_seconds=61.0), "not finished"),
+        (stored(status=LEASED, lease=LEASE), Left("under way")),
+        (stored(generation=3), Left("recorded in a newer generation")),
+        (stored(generation=1, source="person", description="x"), Left("written by a person")),
+        (stored(), None),
+        (stored(state="ERRORED"), None),
+    ],
+)
+def test_what_has_no_outcome(record: Stored | None, expected: object) -> None:
+    """As the function's own claim would judge it."""
+    verdict = unfinished(found(), record)
+    assert (verdict.why if isinstance(verdict, Due) else verdict) == expected
+
+
+def test_redescribe_leaves_alone_what_has_no_old_text() -> None:
+    """What was never finished, or ended without a text, is a matter for backfill."""
+
+    def judged(record: Stored | None, *outcomes: str, all_: bool = False) -> str:
+        return to_redescribe(found(), record, SETTINGS, frozenset(outcomes), all_=all_).why
+
+    assert judged(None) == "no record"
+    assert judged(stored(generation=1)) == "overwritten since"
+    assert isinstance(
+        to_redescribe(found(), stored(generation=1), SETTINGS, frozenset(), all_=True), Left
+    )
+    assert judged(stored(state="PROCESSING")) == "not finished"
+    assert judged(stored(state="ERRORED")) == "current"
+    assert judged(stored(state="ERRORED"), "gave_up") == "ended as gave_up"
+    assert judged(stored(description="x", model="other")) == "another model"
+    assert judged(stored(description="x", source="person"), all_=True) == "written by a person"
+
+
+def test_filters() -> None:
+    """What is not known of an object does not exclude it."""
+    made = {"timeCreated": "2026-11-01T00:00:00+00:00"}
+    upload = found("cats/a.jpg", **made).upload
+    day = datetime(2026, 11, 1, tzinfo=UTC)
+    for filters, expected in (
+        (Filters(), True),
+        (Filters(include=Globs(("*.png",))), False),
+        (Filters(include=Globs(("cats/*",)), exclude=Globs(("*.jpg",))), False),
+        (Filters(newer=day - timedelta(1)), True),
+        (Filters(newer=day), False),
+        (Filters(older=day + timedelta(1)), True),
+        (Filters(older=day), False),
+        (Filters(min_size=9, max_size=9), True),
+        (Filters(min_size=10), False),
+        (Filters(max_size=8), False),
+    ):
+        assert filters.take(upload) is expected, filters
+    unknown = found(size=None).upload
+    assert Filters(newer=day, older=day, min_size=5, max_size=5).take(unknown)
+
+
+def test_what_the_function_would_skip_is_no_matter() -> None:
+    """By its own rules and settings."""
+    settings = replace(SETTINGS, name_exclude=Globs(("private/*",)))
+    reasons = [
+        unwanted(one, settings, Filters(include=Globs(("*",))))
+        for one in (found("private/a.jpg"), found("x/"), found("a.txt", contentType="text/plain"))
+    ]
+    assert [reason.why for reason in reasons if reason] == [
+        "skipped: excluded",
+        "skipped: a folder placeholder",
+        "skipped: not an image",
+    ]
+    assert isinstance(to_backfill(found(), None, frozenset()), Due)
+
+
+class Book:
+    """Records behind the port: one of them, which may have been changed since it was read."""
+
+    def __init__(self, *, now: Stored | None, changed: bool = False) -> None:
+        self.now = now
+        self.changed = changed
+        self.written: list[Any] = []
+
+    def get(self, bucket: str, name: str) -> Stored | None:
+        return self.now
+
+    def below(self, address: Address | None, only: Any = ()) -> Iterator[Stored]:
+        return iter([self.now] if self.now else [])
+
+    def update(self, stored: Stored, fields: Any) -> None:
+        if self.changed:
+            raise ChangedError(stored.id)
+        self.written.append(fields)
+
+    def delete(self, stored: Stored) -> None:
+        raise NotImplementedError
+
+
+class Door:
+    """The function behind its port: answers by a script, the last one over and over."""
+
+    def __init__(self, *answers: int) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+        self.open = self.most = 0
+        self.lock = threading.Lock()
+
+    def hand_in(self, due: Due) -> tuple[int, str]:
+        with self.lock:
+            self.asked += 1
+            self.open += 1
+            self.most = max(self.most, self.open)
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        time.sleep(0.002)
+        with self.lock:
+            self.open -= 1
+        return answer, "said"
+
+
+def deliver(door: Door, book: Book, *dues: Due, at_once: int = 1) -> list[Delivered]:
+    done: list[Delivered] = []
+    Deliverer(door, book, at_once=at_once, first_pause_seconds=0.0).run(dues, done.append)
+    return done
+
+
+DUE = Due(found(), "no record")
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome", "asked"),
+    [
+        ((200,), "described", 1),
+        ((503, 0, 429, 500, 200), "described", 5),
+        ((503,), "failed", 6),
+        ((400,), "failed", 1),
+    ],
+)
+def test_what_may_work_later_is_tried_again(
+    answers: tuple[int, ...], outcome: str, asked: int
+) -> None:
+    """Six times in all; what cannot work is not."""
+    door = Door(*answers)
+    (done,) = deliver(door, Book(now=stored()), DUE)
+    assert (done.outcome, door.asked) == (outcome, asked)
+
+
+def test_a_refusal_stops_all() -> None:
+    """No right, or no function there: the same for every picture."""
+    door = Door(403)
+    with pytest.raises(RefusedError, match="403: said"):
+        deliver(door, Book(now=None), *[DUE] * 100, at_once=4)
+    assert door.asked < 10
+
+
+def test_no_more_are_under_way_than_asked_for() -> None:
+    """And all of them end."""
+    door = Door(200)
+    assert len(deliver(door, Book(now=stored()), *[DUE] * 50, at_once=5)) == 50
+    assert 1 < door.most <= 5
+
+
+def test_a_finished_record_is_made_free_before_the_delivery() -> None:
+    """If somebody wrote meanwhile, only what is unfinished is delivered."""
+    again = Due(found(), "another model", again=stored())
+    book = Book(now=stored())
+    assert [one.outcome for one in deliver(Door(200), book, again)] == ["described"]
+    assert book.written[0]["status"]["state"] == "PROCESSING"
+    for now, outcome, asked in (
+        (stored(), "changed meanwhile", 0),
+        (None, "changed meanwhile", 0),
+        (stored(state="PROCESSING"), "not finished", 1),
+    ):
+        door = Door(200)
+        (done,) = deliver(door, Book(now=now, changed=True), again)
+        assert (done.outcome, door.asked) == (outcome, asked)
+
+
+def test_what_is_asked_again_keeps_its_text() -> None:
+    """Nothing of it is named, so nothing of it goes."""
+    assert set(asked_again(stored(description="x").fields, NOW)) == {"status", "lease"}
+
+
+def test_the_rate_is_kept() -> None:
+    """Four at sixty a second take three sixtieths of one."""
+    begun = time.monotonic()
+    deliverer = Deliverer(Door(200), Book(now=stored()), at_once=9, per_minute=3600)
+    deliverer.run([DUE] * 4, lambda _: None)
+    assert time.monotonic() - begun >= 3 / 60
+
+
+def test_the_event_is_that_of_an_upload_made_now() -> None:
+    """An old object is not an old event, which would be given up; header bytes are ASCII."""
+    headers, _ = found("é \x1b.jpg", timeCreated="2020-01-01T00:00:00+00:00").event(NOW)
+    assert headers["ce-time"] == "2026-11-24T00:00:00.000Z"
+    assert headers["ce-subject"] == "objects/%C3%A9%20%1B.jpg"
+
+
+def test_env_files(tmp_path: Path) -> None:
+    """Lines with and without quotes, and what gcloud prints."""
+    file = tmp_path / "env"
+    text = """# comment
+        export MODEL = x
+        PROMPT="two\\nlines"
+        OPENAI_API_KEY='a=b'
+        """
+    file.write_text(text, encoding="utf-8")
+    expected = {"MODEL": "x", "PROMPT": "two\nlines", "OPENAI_API_KEY": "a=b"}
+    assert read_env_file(file) == expected
+    file.write_text('{"serviceConfig": {"environmentVariables": {"MODEL": "y"}}}')
+    assert read_env_file(file) == {"MODEL": "y"}
+
+
+def test_cost_is_told_by_given_or_listed_prices() -> None:
+    """Thinking is paid as output: total less prompt."""
+    tokens = Tokens()
+    assert tokens.each == (1270.0, 250.0)
+    tokens.add({"promptTokens": 100, "completionTokens": 1, "totalTokens": 150})
+    tokens.add({"promptTokens": "?"})
+    assert tokens.each == (100.0, 50.0)
+    assert Prices(None, None).cost("google/gemini-3.5-flash-lite", 1e6, 1e6) == pytest.approx(2.8)
+    assert Prices(None, 1.0).cost("another", 1, 1) is None
+    assert Prices(2.0, 1.0).cost("another", 1e6, 1e6) == pytest.approx(3.0)
+
+
+def test_a_csv_cell_is_no_formula() -> None:
+    """A model's text may begin with anything."""
+    assert cell({"description": "=HYPERLINK(1)"}, "description") == "'=HYPERLINK(1)"
+    assert cell({"status": {"completeTime": NOW}}, "status.completeTime") == "2026-11-24T00:00:00Z"
+    assert [cell({"status": "foreign"}, column) for column in COLUMNS] == [""] * len(COLUMNS)
+
+
+@given(st.text())
+def test_plain_text_cannot_steer_a_terminal(text: str) -> None:
+    """Only newline and tab are left of the control characters."""
+    left = plain(text)
+    assert not any(ord(one) < 32 and one not in "\n\t" for one in left)
+    assert "\x7f" not in left
+    assert not any(0x80 <= ord(one) <= 0x9F for one in left)
+
+
+SLOW = """
+import time
+from operate.output import progress
+with progress("Looking", 40) as advance:
+    for _ in range(40):
+        time.sleep(0.07)
+        advance()
+"""
+
+
+def test_a_bar_is_shown_on_a_terminal_after_two_seconds() -> None:
+    """With the rate and the time left; nowhere else."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    command = [sys.executable, "-c", SLOW]
+    with subprocess.Popen(command, cwd=ROOT, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:
+                break
+            if not piece:
+                break
+            shown += piece
+        assert process.wait() == 0
+    os.close(ours)
+    assert b"/s)" in shown
+    assert b"/40" in shown
+    piped = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+    assert piped.stdout == piped.stderr == b""
