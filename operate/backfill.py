@@ -33,8 +33,9 @@ def backfill(
     """Have the function describe what has no finished record.
 
     Lists the bucket beside the records, tells what it would do, what that costs and how long it
-    takes, and asks. Then it hands each picture to the function as the event of an upload. It keeps
-    no state: stopped or killed, run it again, and what is finished or under way is left alone.
+    takes, and asks. Then it hands each picture to the function as the event of an upload, or with
+    --queue leaves them to Cloud Tasks, which does so at its own rate. It keeps no state: stopped
+    or killed, run it again, and what is finished or under way is left alone.
     """
     address = replace(address, exact=exact)
 

@@ -24,11 +24,13 @@ class Due:
 
     Attributes:
         again: its finished record, which has to be made free first.
+        version: of its record as it was read; "" if it has none.
     """
 
     found: Found
     why: str
     again: Stored | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,12 @@ def unfinished(found: Found, stored: Stored | None) -> Verdict | None:
     if record.generation > generation:
         return Left("recorded in a newer generation")
     if record.generation < generation:
-        return Due(found, "overwritten since")
+        return Due(found, "overwritten since", version=str(stored.version))
     if record.finished:
         return None
     if record.lease_owner and stored.unchanged_seconds < record.lease_seconds:
         return Left("under way")
-    return Due(found, "not finished")
+    return Due(found, "not finished", version=str(stored.version))
 
 
 def to_backfill(found: Found, stored: Stored | None, outcomes: frozenset[str]) -> Verdict:

@@ -1,4 +1,4 @@
-"""Hands pictures to the function over HTTP, so many at once, and sees what became of them."""
+"""Hands pictures to the function, or to a queue before it, so many at once."""
 
 from __future__ import annotations
 
@@ -52,11 +52,28 @@ class Delivered:
     stored: Stored | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What was answered to an event.
+
+    Attributes:
+        status: of HTTP; 0 if there was no connection.
+        outcome: what there is to say of it now; "" if the record tells.
+    """
+
+    status: int
+    said: str = ""
+    outcome: str = ""
+
+
 class Door(Protocol):
     """Where events are handed in."""
 
-    def hand_in(self, due: Due) -> tuple[int, str]:
-        """Hand in one event; gives the HTTP status, and what was said. 0: no connection."""
+    def hand_in(self, due: Due, version: str) -> Handed:
+        """Hand in one event, the record being at this version."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 class HttpDoor:
@@ -78,10 +95,10 @@ class HttpDoor:
         self._token = None if is_loopback(url) else IdentityToken(url)
 
     def close(self) -> None:
-        """Close the connections."""
+        """See `Door.close`."""
         self._client.close()
 
-    def hand_in(self, due: Due) -> tuple[int, str]:
+    def hand_in(self, due: Due, version: str) -> Handed:  # noqa: ARG002
         """See `Door.hand_in`."""
         headers, body = due.found.event(datetime.now(UTC))
         if self._token is not None:
@@ -89,8 +106,8 @@ class HttpDoor:
         try:
             response = self._client.post(self._url, headers=headers, content=body)
         except httpx2.TransportError as exc:
-            return 0, f"no answer from {self._url}: {exc or type(exc).__name__}"
-        return response.status_code, response.text[:300]
+            return Handed(0, f"no answer from {self._url}: {exc or type(exc).__name__}")
+        return Handed(response.status_code, response.text[:300])
 
 
 class IdentityToken:
@@ -220,33 +237,42 @@ class Deliverer:
             on_done(delivered)
 
     def _deliver(self, due: Due) -> Delivered:
-        if due.again is not None and not self._made_free(due, due.again):
+        version: str | None = due.version
+        if due.again is not None:
+            version = self._made_free(due, due.again)
+        if version is None:
             return Delivered(due, "changed meanwhile")
-        status, said = 0, ""
+        handed = Handed(0)
         for number in range(_TRIES):
             if number:
                 seconds = min(_LONGEST_PAUSE_SECONDS, self._first_pause_seconds * 2 ** (number - 1))
                 self._stopped.wait(seconds * random.uniform(0.5, 1.0))
             if self._stopped.is_set():
                 return Delivered(due, "stopped")
-            status, said = self._door.hand_in(due)
-            if 200 <= status < 300:
+            handed = self._door.hand_in(due, version)
+            if handed.outcome:
+                return Delivered(due, handed.outcome)
+            if 200 <= handed.status < 300:
                 return self._ended(due)
-            if status in {401, 403, 404, 405}:
-                raise RefusedError(f"the function's address answered {status}: {said}")
-            if status not in {0, 429} and status < 500:
+            if handed.status in {401, 403, 404, 405}:
+                raise RefusedError(f"the address answered {handed.status}: {handed.said}")
+            if handed.status not in {0, 429} and handed.status < 500:
                 break
-        return Delivered(due, "failed", f"{status}: {said}" if status else said)
+        told = f"{handed.status}: {handed.said}" if handed.status else handed.said
+        return Delivered(due, "failed", told)
 
-    def _made_free(self, due: Due, stored: Stored) -> bool:
-        """Have the record described again, unless somebody else has done so, or more, already."""
+    def _made_free(self, due: Due, stored: Stored) -> str | None:
+        """Have the record described again; gives its version then.
+
+        None if somebody else has done so meanwhile, and it is finished again or gone.
+        """
         try:
-            self._records.update(stored, asked_again(stored.fields, datetime.now(UTC)))
+            return str(self._records.update(stored, asked_again(stored.fields, datetime.now(UTC))))
         except ChangedError:
-            bucket = str(due.found.resource["bucket"])
-            now_stored = self._records.get(bucket, due.found.name)
-            return now_stored is not None and not Record.parse(now_stored.fields).finished
-        return True
+            now = self._records.get(str(due.found.resource["bucket"]), due.found.name)
+            if now is None or Record.parse(now.fields).finished:
+                return None
+            return str(now.version)
 
     def _ended(self, due: Due) -> Delivered:
         stored = self._records.get(str(due.found.resource["bucket"]), due.found.name)

@@ -40,25 +40,32 @@ class Found:
         """What the function would make of it."""
         return read_upload({}, self.resource)
 
-    def event(self, now: datetime) -> tuple[dict[str, str], bytes]:
+    def event(self, now: datetime | None) -> tuple[dict[str, str], bytes]:
         """Make the event that tells the function of it: that of an upload, in binary mode.
 
-        Its time is now: an old object is not an old event, which would be given up.
+        Args:
+            now: its time, since an old object is not an old event, which would be given up; None
+                for an event that nobody can say how old it is when it comes.
         """
         bucket = self.resource["bucket"]
-        stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        resource = dict(self.resource)
         headers = {
             "content-type": "application/json",
             "ce-id": f"describer-{uuid.uuid4()}",
             "ce-source": f"//storage.googleapis.com/projects/_/buckets/{bucket}",
             "ce-specversion": "1.0",
             "ce-type": FINALIZED,
-            "ce-time": stamp,
             # Header bytes are read as Latin-1 at the other end.
             "ce-subject": "objects/" + quote(self.name, safe="/"),
             "ce-bucket": str(bucket),
         }
-        return headers, json.dumps(self.resource).encode()
+        if now is None:
+            # Without any time it has no age, and attempts alone bound it.
+            resource.pop("timeCreated", None)
+        else:
+            stamp = now.astimezone(UTC).isoformat(timespec="milliseconds")
+            headers["ce-time"] = stamp.replace("+00:00", "Z")
+        return headers, json.dumps(resource).encode()
 
 
 class Objects(Protocol):

@@ -77,8 +77,8 @@ class Records(Protocol):
             only: fields to read; all if empty.
         """
 
-    def update(self, stored: Stored, fields: Fields) -> None:
-        """Replace the named fields of exactly what was read; REMOVE removes.
+    def update(self, stored: Stored, fields: Fields) -> object:
+        """Replace the named fields of exactly what was read; REMOVE removes. Gives the new version.
 
         Raises:
             ChangedError: it is not that any more.
@@ -133,7 +133,7 @@ class FirestoreRecords:
                 return
             page = query.where(filter=FieldFilter("uri", ">", documents[-1].get("uri")))
 
-    def update(self, stored: Stored, fields: Fields) -> None:
+    def update(self, stored: Stored, fields: Fields) -> object:
         """See `Records.update`."""
         changes = {
             name: firestore.DELETE_FIELD if value is REMOVE else value
@@ -141,9 +141,10 @@ class FirestoreRecords:
         }
         option = self._client.write_option(last_update_time=stored.version)
         try:
-            self._collection.document(stored.id).update(changes, option=option)
+            written = self._collection.document(stored.id).update(changes, option=option)
         except (api.FailedPrecondition, api.NotFound) as exc:
             raise ChangedError(stored.id) from exc
+        return written.update_time
 
     def delete(self, stored: Stored) -> None:
         """See `Records.delete`."""

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,13 +23,15 @@ from operate.output import plain_line, print_json, print_table, progress, say
 from operate.session import Session
 
 if TYPE_CHECKING:
-    from operate.deliver import Delivered
+    from operate.deliver import Delivered, Door
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_QUEUE_NAME = re.compile(r"projects/[^/]+/locations/[^/]+/queues/[A-Za-z0-9-]{1,100}\Z")
 # For the time that a plan tells: what a hosted model takes for one picture.
 _USUAL_SECONDS = 4.0
 _FAILURES_SHOWN = 20
+_FIRST_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class How:
     """How the work is to be done, as the command line says."""
 
     to: str | None
+    queue: str | None
+    invoker: str | None
     at_once: int
     rate: float | None
     limit: int | None
@@ -51,6 +56,8 @@ def with_work(command: F) -> F:
     def run(
         *args: Any,
         to: str | None,
+        queue: str | None,
+        invoker: str | None,
         at_once: int,
         rate: float | None,
         limit: int | None,
@@ -61,7 +68,9 @@ def with_work(command: F) -> F:
         **options: Any,
     ) -> Any:
         prices = Prices(input_price, output_price)
-        how = How(to, at_once, rate, limit, yes, prices, as_json)
+        if queue is not None and to is None:
+            raise click.UsageError("--queue needs --to URL, which the queue calls.")
+        how = How(to, queue, invoker, at_once, rate, limit, yes, prices, as_json)
         return command(*args, how=how, **options)
 
     with_prices(run)
@@ -76,12 +85,31 @@ def with_work(command: F) -> F:
         help="Pictures under way at the same time.",
     )(run)
     click.option(
+        "--invoker",
+        metavar="ACCOUNT",
+        envvar="DESCRIBER_INVOKER",
+        help="With --queue: the account that calls the function. Also DESCRIBER_INVOKER.",
+    )(run)
+    click.option(
+        "--queue",
+        metavar="projects/P/locations/L/queues/Q",
+        envvar="DESCRIBER_QUEUE",
+        callback=_queue_name,
+        help="Leave them to a queue of Cloud Tasks, and end. Also DESCRIBER_QUEUE.",
+    )(run)
+    click.option(
         "--to",
         metavar="URL",
         envvar="DESCRIBER_URL",
         help="The function's address; without it there is a plan only. Also DESCRIBER_URL.",
     )(run)
     return run  # type: ignore[return-value]
+
+
+def _queue_name(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _QUEUE_NAME.match(value):
+        raise click.BadParameter("expected projects/P/locations/L/queues/Q")
+    return value
 
 
 def with_filters(command: F) -> F:
@@ -193,12 +221,13 @@ def deliver_all(
     check: Callable[[Delivered], None] | None = None,
 ) -> int:
     """Deliver what is due, and tell how it ended; gives the exit status. See `carry_out`."""
-    from operate.deliver import Deliverer, HttpDoor
+    from operate.deliver import Deliverer
 
-    door = session.cleanup.enter_context(contextlib.closing(HttpDoor(to, at_once=how.at_once)))
+    door = session.cleanup.enter_context(contextlib.closing(_door(how, to)))
     deliverer = Deliverer(door, session.records, at_once=how.at_once, per_minute=how.rate)
     seen = Plan()
     failures: list[tuple[str, str]] = []
+    first: list[Delivered] = []
 
     def due() -> Iterator[Due]:
         for verdict in verdicts(seen):
@@ -212,6 +241,8 @@ def deliver_all(
 
         def on_done(delivered: Delivered) -> None:
             advance()
+            if not first:
+                first.append(delivered)
             if delivered.outcome == "failed" and len(failures) < _FAILURES_SHOWN:
                 failures.append((delivered.due.found.name, delivered.message))
             if check is not None:
@@ -221,10 +252,38 @@ def deliver_all(
             dues = due()
             if check is not None:
                 deliverer.run(islice(dues, 1), on_done)
+                if how.queue is not None and first:
+                    check(_once_finished(session, first[0]))
             deliverer.run(dues, on_done)
         finally:
             _conclude(how, seen, deliverer.outcomes, failures)
     return 1 if deliverer.outcomes["failed"] else 0
+
+
+def _door(how: How, to: str) -> Door:
+    from operate.deliver import HttpDoor
+    from operate.queue import QueueDoor
+
+    if how.queue is None:
+        return HttpDoor(to, at_once=how.at_once)
+    return QueueDoor(how.queue, to, invoker=how.invoker, at_once=how.at_once)
+
+
+def _once_finished(session: Session, delivered: Delivered) -> Delivered:
+    """Wait for what the function makes of the first picture in the queue."""
+    from operate.deliver import Delivered, RefusedError
+
+    found = delivered.due.found
+    say("Waiting for the first picture, before the others are queued.")
+    deadline = time.monotonic() + _FIRST_SECONDS
+    while time.monotonic() < deadline:
+        stored = session.records.get(str(found.resource["bucket"]), found.name)
+        if stored is not None and stored.outcome:
+            return Delivered(delivered.due, stored.outcome, stored=stored)
+        time.sleep(0.5)
+    raise RefusedError(
+        f"the first picture was not described within {_FIRST_SECONDS:.0f} s; is the queue paused?"
+    )
 
 
 def _conclude(

@@ -12,6 +12,7 @@ import pytest
 
 from describer.records.record import record_id
 from local.servers.function import ROOT
+from local.servers.tasks import tasks_server
 from tests.integration.conftest import SAMPLE, System
 from tests.integration.test_operate import ODD, SETTINGS, Cli, answer, cli, described, system
 
@@ -118,7 +119,7 @@ def test_an_address_that_is_no_function_stops_all(cli: Cli, system: System, gcs:
     put(system, *(f"{number}.webp" for number in range(50)))
     told = cli("backfill", home(system), "--yes", "--at-once=1", f"--to={gcs.url}/no/such")
     assert told.exit_code == 1
-    assert "the function's address answered 40" in told.stderr
+    assert "the address answered 40" in told.stderr
 
 
 def test_killed_and_run_again_describes_each_once(system: System) -> None:
@@ -259,3 +260,66 @@ def test_reconcile_finds_what_was_lost_and_nothing_else(cli: Cli, system: System
     assert not system.record("gone.webp")
     assert system.record("mine.webp")["description"] == "My cat Tom."
     assert answer(cli(*arguments, "--minutes=0"))["found"] == {}
+
+
+QUEUE = "projects/demo-describer/locations/europe-west4/queues/backfill"
+
+
+def test_a_queue_delivers_by_itself_and_holds_none_twice(cli: Cli, system: System) -> None:
+    """Planned twice while it is paused, each picture is there once; refusals come again."""
+    put(system, "1.webp", "2.webp", ODD)
+    described(system, "old.webp")
+    refusal = [{"status": 429}]
+    system.model.script(refusal, times=2)
+    arguments = ("backfill", home(system), "--yes", "--json", f"--to={system.function.url}")
+    with tasks_server(QUEUE, paused=True) as queue:
+        env = {"CLOUD_TASKS_EMULATOR_HOST": queue.host}
+        queued = (*arguments, f"--queue={QUEUE}", "--invoker=trigger@x.test")
+        assert answer(cli(*queued, **env))["delivered"] == {"queued": 3}
+        assert answer(cli(*queued, **env))["delivered"] == {"queued already": 3}
+        assert len(system.records()) == 1
+        queue.resume()
+        until(lambda: queue.left == 0)
+        assert {answers[-1] for answers in queue.answers.values()} == {200}
+    assert outcomes(system) == ["described"] * 4
+    assert system.paid() == 4
+    assert answer(cli(*arguments))["delivered"] == {}
+
+
+def test_a_queue_that_is_not_there_stops_all(cli: Cli, system: System) -> None:
+    """And a name that is none is wrong usage."""
+    put(system, "1.webp")
+    arguments = ("backfill", home(system), "--yes", f"--to={system.function.url}")
+    with tasks_server(QUEUE) as queue:
+        told = cli(*arguments, f"--queue={QUEUE}-2", CLOUD_TASKS_EMULATOR_HOST=queue.host)
+    assert told.exit_code == 1
+    assert "404" in told.stderr
+    assert cli(*arguments, "--queue=backfill").exit_code == 2
+    assert cli("backfill", home(system), f"--queue={QUEUE}").exit_code == 2
+
+
+def test_redescribe_through_a_queue_waits_for_the_first(
+    cli: Cli, system: System, start: Callable[..., System]
+) -> None:
+    """It tells whether the function has the settings that are meant; a repeat adds nothing."""
+    described(system, *(f"{number}.webp" for number in range(5)))
+    today = {"DESCRIPTION_LANGUAGE": "fr"}
+    french = start(**today).function.url
+    with tasks_server(QUEUE) as queue:
+        env = {"CLOUD_TASKS_EMULATOR_HOST": queue.host, **today}
+        arguments = ("redescribe", home(system), "--yes", "--json", f"--queue={QUEUE}")
+        told = cli(*arguments, f"--to={system.function.url}", **env)
+        assert told.exit_code == 1
+        assert "another language" in told.stderr
+        assert system.paid() == 6
+        assert answer(cli(*arguments, f"--to={french}", **env))["delivered"] == {"queued": 5}
+        until(lambda: queue.left == 0)
+    assert {fields["language"] for fields in system.records()} == {"fr"}
+    assert system.paid() == 11
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

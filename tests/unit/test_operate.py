@@ -3,6 +3,7 @@
 # ruff: noqa: D102 - the doubles stand behind ports that say it
 
 import itertools
+import json
 import os
 import pty
 import subprocess
@@ -19,17 +20,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from describer.delivery.event import read_upload
 from describer.records.record import asked_again
 from describer.settings import Globs, Settings
 from local.servers.function import ROOT
 from operate.address import Address
 from operate.choice import Due, Filters, Left, to_backfill, to_redescribe, unfinished, unwanted
 from operate.cost import Prices, Tokens
-from operate.deliver import Delivered, Deliverer, RefusedError
+from operate.deliver import Delivered, Deliverer, Handed, RefusedError
 from operate.export import COLUMNS, cell
 from operate.objects import Found
 from operate.output import plain
 from operate.pairs import OrderError, pairs
+from operate.queue import QueueDoor
 from operate.records import ChangedError, Stored
 from operate.session import read_env_file
 
@@ -172,10 +175,11 @@ class Book:
     def below(self, address: Address | None, only: Any = ()) -> Iterator[Stored]:
         return iter([self.now] if self.now else [])
 
-    def update(self, stored: Stored, fields: Any) -> None:
+    def update(self, stored: Stored, fields: Any) -> object:
         if self.changed:
             raise ChangedError(stored.id)
         self.written.append(fields)
+        return 2
 
     def delete(self, stored: Stored) -> None:
         raise NotImplementedError
@@ -190,7 +194,10 @@ class Door:
         self.open = self.most = 0
         self.lock = threading.Lock()
 
-    def hand_in(self, due: Due) -> tuple[int, str]:
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def hand_in(self, due: Due, version: str) -> Handed:
         with self.lock:
             self.asked += 1
             self.open += 1
@@ -199,7 +206,7 @@ class Door:
         time.sleep(0.002)
         with self.lock:
             self.open -= 1
-        return answer, "said"
+        return Handed(answer, "said")
 
 
 def deliver(door: Door, book: Book, *dues: Due, at_once: int = 1) -> list[Delivered]:
@@ -208,6 +215,7 @@ def deliver(door: Door, book: Book, *dues: Due, at_once: int = 1) -> list[Delive
     return done
 
 
+QUEUE = "projects/p/locations/l/queues/q"
 DUE = Due(found(), "no record")
 
 
@@ -275,9 +283,42 @@ def test_the_rate_is_kept() -> None:
 
 def test_the_event_is_that_of_an_upload_made_now() -> None:
     """An old object is not an old event, which would be given up; header bytes are ASCII."""
-    headers, _ = found("é \x1b.jpg", timeCreated="2020-01-01T00:00:00+00:00").event(NOW)
+    old = found("é \x1b.jpg", timeCreated="2020-01-01T00:00:00+00:00")
+    headers, _ = old.event(NOW)
     assert headers["ce-time"] == "2026-11-24T00:00:00.000Z"
     assert headers["ce-subject"] == "objects/%C3%A9%20%1B.jpg"
+
+
+def test_a_queued_event_has_no_age() -> None:
+    """Its turn may come days later, and must not be given up for that."""
+    old = found(timeCreated="2020-01-01T00:00:00+00:00")
+    headers, body = old.event(None)
+    attributes = {name.removeprefix("ce-"): value for name, value in headers.items()}
+    assert read_upload(attributes, json.loads(body)).event_time is None
+
+
+def test_a_task_is_named_by_its_work() -> None:
+    """The same for the same state of record and bytes; another for anything else."""
+
+    def name(one: Found, version: str) -> str:
+        door = QueueDoor(QUEUE, "http://x.test", invoker="a@b", at_once=1)
+        task = door.task(Due(one, "no record"), version)
+        door.close()
+        assert task["httpRequest"]["oidcToken"]["audience"] == "http://x.test"
+        return str(task["name"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOUD_TASKS_EMULATOR_HOST", "127.0.0.1:9")
+        names = [
+            name(found(), ""),
+            name(found(), ""),
+            name(found(), "1"),
+            name(found(generation="3"), ""),
+            name(found("b.jpg"), ""),
+        ]
+    assert names[0] == names[1]
+    assert len(set(names)) == 4
+    assert all(one.startswith(f"{QUEUE}/tasks/") for one in names)
 
 
 def test_env_files(tmp_path: Path) -> None:
