@@ -33,6 +33,7 @@ module "describer" {
   alert_emails             = var.alert_emails
   alert_thresholds         = var.alert_thresholds
   price_per_million_tokens = var.price_per_million_tokens
+  backfill_queue           = var.backfill_queue
   budget                   = var.budget
   google_cloud_project     = var.google_cloud_project
   model                    = var.model

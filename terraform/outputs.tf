@@ -43,6 +43,11 @@ output "firestore_rules" {
   value       = module.describer.firestore_rules
 }
 
+output "backfill_command" {
+  description = "Has the pictures described that were in the first bucket before, through the queue; null without one."
+  value       = module.describer.backfill_command
+}
+
 output "records_url" {
   description = "The records in the console."
   value       = module.describer.records_url

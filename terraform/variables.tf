@@ -221,6 +221,21 @@ variable "price_per_million_tokens" {
   default = null
 }
 
+variable "backfill_queue" {
+  description = <<-EOT
+    A queue for `describer backfill --queue`, which delivers pictures that were there before by a rate of its
+    own: `per_second` (deliveries begun in a second), `at_once` (under way at the same time), `paused`, and
+    `operators` (members, such as user:ada@example.com, who may add to it). Null: none.
+  EOT
+  type = object({
+    per_second = optional(number, 5)
+    at_once    = optional(number, 40)
+    paused     = optional(bool, false)
+    operators  = optional(list(string), [])
+  })
+  default = null
+}
+
 variable "budget" {
   description = "A monthly budget for the project, with notices at 50, 90 and 100 %: `billing_account` (XXXXXX-XXXXXX-XXXXXX) and `amount` in that account's currency. Null: none."
   type = object({

@@ -67,6 +67,16 @@ output "firestore_rules" {
   value       = local.rules
 }
 
+output "backfill_command" {
+  description = "Has the pictures described that were in the first bucket before, through the queue; null without one."
+  value = var.backfill_queue == null ? null : join(" ", [
+    "describer backfill gs://${local.primary_bucket}",
+    "--to=${google_cloudfunctions2_function.describe.service_config[0].uri}",
+    "--queue=${google_cloud_tasks_queue.backfill[0].id}",
+    "--invoker=${google_service_account.trigger.email}",
+  ])
+}
+
 output "records_url" {
   description = "The records in the console."
   value       = "${local.console}/firestore/databases/${local.console_database}/data/panel/${var.firestore_collection}?project=${var.google_cloud_project}"

@@ -22,6 +22,7 @@ locals {
     var.vpc.network == null ? [] : ["compute.googleapis.com"],
     var.vpc.connector == null ? [] : ["vpcaccess.googleapis.com"],
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],
+    var.backfill_queue == null ? [] : ["cloudtasks.googleapis.com"],
   ))
 
   # Service agents that must exist before a role or a key can be given to them. A fresh project has

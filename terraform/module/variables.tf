@@ -463,6 +463,36 @@ variable "price_per_million_tokens" {
   }
 }
 
+variable "backfill_queue" {
+  description = <<-EOT
+    A queue for `describer backfill --queue`, which delivers pictures that were there before by a rate of its
+    own: `per_second` (deliveries begun in a second), `at_once` (under way at the same time), `paused`, and
+    `operators` (members, such as user:ada@example.com, who may add to it). Null: none.
+  EOT
+  type = object({
+    per_second = optional(number, 5)
+    at_once    = optional(number, 40)
+    paused     = optional(bool, false)
+    operators  = optional(list(string), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.backfill_queue == null || ((var.backfill_queue == null ? 1 : var.backfill_queue.per_second) > 0 && (var.backfill_queue == null ? 1 : var.backfill_queue.per_second) <= 500)
+    error_message = "backfill_queue: expected per_second above 0, at most 500."
+  }
+
+  validation {
+    condition     = var.backfill_queue == null || ((var.backfill_queue == null ? 1 : var.backfill_queue.at_once) >= 1 && (var.backfill_queue == null ? 1 : var.backfill_queue.at_once) <= 5000)
+    error_message = "backfill_queue: expected at_once from 1 to 5000."
+  }
+
+  validation {
+    condition     = alltrue([for member in(var.backfill_queue == null ? [] : var.backfill_queue.operators) : length(regexall("^(user|group|serviceAccount):[^ ]+@[^ ]+$", member)) > 0])
+    error_message = "backfill_queue: expected operators such as user:ada@example.com, group:... or serviceAccount:..."
+  }
+}
+
 variable "budget" {
   description = "A monthly budget for the project, with notices at 50, 90 and 100 %: `billing_account` (XXXXXX-XXXXXX-XXXXXX) and `amount` in that account's currency. Null: none."
   type = object({

@@ -24,8 +24,11 @@ MODULE = FOLDER / "module"
 # What each resource of the root was called before the module had a folder of its own is what it is
 # called in the module; those that came later were never called anything else.
 LATER = {
+    "google_cloud_tasks_queue.backfill",
+    "google_cloud_tasks_queue_iam_member.operators_enqueue",
     "google_monitoring_alert_policy.lines",
     "google_project_iam_member.agents",
+    "google_service_account_iam_member.operators_act_as_trigger",
     "time_sleep.agents",
 }
 

@@ -53,6 +53,7 @@ ON_VERTEX: set[Grant] = {
 ENCRYPT = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 KEY = "projects/keys/locations/us-central1/keyRings/r/cryptoKeys/"
 DEPLOYER = "group:deployers@example.com"
+OPERATOR = "user:ada@example.com"
 LABELS = {"team": "pictures", "stage": "test"}
 
 
@@ -107,7 +108,7 @@ def usual(workspace: Workspace) -> Life:
 
 @pytest.fixture(scope="module")
 def unusual(workspace: Workspace) -> Life:
-    """Another model, own keys, a second bucket, someone else who deploys."""
+    """Another model, own keys, a second bucket, someone else who deploys, a queue."""
     return _live(
         workspace,
         to_the_end=False,
@@ -120,6 +121,7 @@ def unusual(workspace: Workspace) -> Life:
         labels=LABELS,
         alert_emails=["ada@example.com"],
         reuse=True,
+        backfill_queue={"operators": [OPERATOR]},
     )
 
 
@@ -174,6 +176,8 @@ def _place(kind: str, values: dict[str, Any]) -> str:
             return f"secret {values['secret_id'].rsplit('/')[-1]}"
         case "google_service_account_iam_member":
             return f"account {values['service_account_id'].rsplit('/')[-1].split('@')[0]}"
+        case "google_cloud_tasks_queue_iam_member":
+            return f"queue {values['name']}"
         case "google_kms_crypto_key_iam_member":
             return f"key {values['crypto_key_id'].rsplit('/')[-1]}"
     raise AssertionError(f"a grant on something new: {kind}")
@@ -229,6 +233,8 @@ def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
             (DEPLOYER, "roles/iam.serviceAccountUser", f"account describer-{a}", "")
             for a in accounts
         ),
+        (OPERATOR, "roles/cloudtasks.enqueuer", "queue describer-backfill", ""),
+        (OPERATOR, "roles/iam.serviceAccountUser", "account describer-trigger", ""),
     }
 
 

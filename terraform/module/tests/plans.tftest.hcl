@@ -559,6 +559,33 @@ run "watching" {
   }
 }
 
+run "a_queue_for_what_was_there_before" {
+  command = apply
+
+  variables {
+    backfill_queue = { per_second = 2, paused = true }
+  }
+
+  assert {
+    condition = (
+      google_cloud_tasks_queue.backfill[0].rate_limits[0].max_dispatches_per_second == 2
+      && google_cloud_tasks_queue.backfill[0].rate_limits[0].max_concurrent_dispatches == 40
+      && google_cloud_tasks_queue.backfill[0].desired_state == "PAUSED"
+    )
+    error_message = "Wrong rate or state."
+  }
+
+  assert {
+    condition     = contains(keys(google_project_service.this), "cloudtasks.googleapis.com")
+    error_message = "Cloud Tasks must be enabled."
+  }
+
+  assert {
+    condition     = strcontains(output.backfill_command, "describer backfill gs://test-project-describer-images --to=") && strcontains(output.backfill_command, " --queue=${google_cloud_tasks_queue.backfill[0].id} --invoker=${google_service_account.trigger.email}")
+    error_message = "Wrong command."
+  }
+}
+
 run "quiet_logs_are_warned_of" {
   command = plan
 

@@ -560,6 +560,48 @@ run "price_negative" {
   expect_failures = [var.price_per_million_tokens]
 }
 
+run "backfill_queue_without_a_rate" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    backfill_queue = { per_second = 0 }
+  }
+
+  expect_failures = [var.backfill_queue]
+}
+
+run "backfill_queue_with_nothing_at_once" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    backfill_queue = { at_once = 0 }
+  }
+
+  expect_failures = [var.backfill_queue]
+}
+
+run "backfill_queue_for_everybody" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    backfill_queue = { operators = ["allUsers"] }
+  }
+
+  expect_failures = [var.backfill_queue]
+}
+
 run "budget_account_malformed" {
   command = plan
 
