@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import click
 
@@ -50,3 +51,28 @@ class AddressType(click.ParamType[Address]):
 
 
 ADDRESS = AddressType()
+
+
+class UrlType(click.ParamType[str]):
+    """Reads the function's address; a token is not sent in the clear, but to this machine."""
+
+    name = "URL"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """See `click.ParamType`."""
+        text = str(value)
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            self.fail(f"{text!r} is no URL", param, ctx)
+        local = parts.scheme == "http" and is_loopback(text)
+        if not parts.hostname or not (local or parts.scheme == "https"):
+            self.fail(f"{text!r} is no https URL", param, ctx)
+        return text
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether an address is on this machine, where nobody asks for a token."""
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}

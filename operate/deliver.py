@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 import httpx2
 
 from describer.errors import DescriberError, TokenError
 from describer.records.record import Record, asked_again
+from operate.address import is_loopback
 from operate.output import say
 from operate.records import ChangedError
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _ANSWER_SECONDS = 900.0
 _TRIES = 6
 _LONGEST_PAUSE_SECONDS = 30.0
-_TOKEN_SECONDS = 1800.0
+# A metadata server gives tokens of which only some minutes may be left.
+_TOKEN_SECONDS = 240.0
 
 
 class RefusedError(DescriberError):
@@ -279,8 +280,3 @@ class Deliverer:
         if stored is None:
             return Delivered(due, "skipped by the function")
         return Delivered(due, stored.outcome or "not finished", stored=stored)
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether an address is on this machine, where nobody asks for a token."""
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}

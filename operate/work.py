@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from describer.settings import Globs
+from operate.address import UrlType
 from operate.choice import Due, Filters, Verdict
 from operate.cost import Prices, Tokens, with_prices
 from operate.output import plain_line, print_json, print_table, progress, say
@@ -99,6 +100,7 @@ def with_work(command: F) -> F:
     )(run)
     click.option(
         "--to",
+        type=UrlType(),
         metavar="URL",
         envvar="DESCRIBER_URL",
         help="The function's address; without it there is a plan only. Also DESCRIBER_URL.",
@@ -314,7 +316,7 @@ def _tell(plan: Plan, session: Session, how: How) -> None:
     price = f"about US$ {cost:,.2f}" if cost is not None else "of unknown price"
     basis = f"as {plan.tokens.pictures:,} records say" if plan.tokens.pictures else "as is usual"
     click.echo(
-        f"\n{plan.pictures:,} pictures, {price} at the model ({basis}), "
+        f"\n{plan.pictures:,} picture{'' if plan.pictures == 1 else 's'}, {price} at the model ({basis}), "
         f"about {_span(seconds)} at this rate."
     )
     if how.to is None and plan.pictures:

@@ -119,7 +119,18 @@ def test_stats_adds_up(cli: Cli, system: System) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("show", "s3://x/y"), ("show",), ("export", "gs://UPPER"), ("stats", "--no-such")],
+    [
+        ("show", "s3://x/y"),
+        ("show",),
+        ("export", "gs://UPPER"),
+        ("stats", "--no-such"),
+        ("backfill", "gs://bucket", "--to=http://example.com"),
+        ("backfill", "gs://bucket", "--to=example.com"),
+        ("backfill", "gs://bucket", "--newer=yesterday"),
+        ("backfill", "gs://bucket", "--max-size=large"),
+        ("backfill", "gs://bucket", "--outcome=odd"),
+        ("reconcile", "gs://bucket", "--fix"),
+    ],
 )
 def test_wrong_usage_is_status_2(cli: Cli, arguments: Sequence[str]) -> None:
     """With a sentence, and without asking any service."""

@@ -1,6 +1,8 @@
 """Backfill, redescribe and reconcile over the emulators and the running function."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -33,8 +35,6 @@ def put(system: System, *names: str) -> None:
 
 def run(*arguments: str, **settings: str) -> "subprocess.Popen[str]":
     """Run in a process of its own."""
-    import os
-
     return subprocess.Popen(
         [sys.executable, "-m", "operate", *arguments],
         cwd=ROOT,
@@ -284,6 +284,48 @@ def test_a_queue_delivers_by_itself_and_holds_none_twice(cli: Cli, system: Syste
     assert outcomes(system) == ["described"] * 4
     assert system.paid() == 4
     assert answer(cli(*arguments))["delivered"] == {}
+
+
+def test_a_record_made_free_for_a_queue_is_queued_once(cli: Cli, system: System) -> None:
+    """Also where the second run finds it free, and waiting."""
+    system.model.script([{"status": 400, "message": "no"}], times=1)
+    system.post(system.upload("1.webp"))
+    arguments = ("backfill", home(system), "--yes", "--json", f"--to={system.function.url}")
+    with tasks_server(QUEUE, paused=True) as queue:
+        env = {"CLOUD_TASKS_EMULATOR_HOST": queue.host}
+        queued = (*arguments, f"--queue={QUEUE}", "--outcome=rejected")
+        assert answer(cli(*queued, **env))["delivered"] == {"queued": 1}
+        assert system.record("1.webp")["status"]["attempt"] == 0
+        assert answer(cli(*queued, **env))["delivered"] == {"queued already": 1}
+        queue.resume()
+        until(lambda: queue.left == 0)
+    assert outcomes(system) == ["described"]
+
+
+@pytest.mark.parametrize("said", ["y", "n"])
+def test_on_a_terminal_it_asks(system: System, said: str) -> None:
+    """After the plan; without a yes nothing is done."""
+    put(system, "1.webp")
+    ours, theirs = pty.openpty()
+    asked = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "operate", "backfill", home(system)),
+            f"--to={system.function.url}",
+        ],
+        cwd=ROOT,
+        env={**os.environ, **SETTINGS},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    )
+    os.write(ours, f"{said}\n".encode())
+    output, _ = asked.communicate(timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    assert asked.returncode == 0
+    assert "1 picture, " in output
+    assert len(system.records()) == (1 if said == "y" else 0)
 
 
 def test_a_queue_that_is_not_there_stops_all(cli: Cli, system: System) -> None:
