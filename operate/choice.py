@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from describer.delivery.event import FINALIZED, reason_to_skip
 from describer.errors import MalformedEventError
-from describer.model.prompt import instructions_for
+from describer.model.prompt import fallbacks_for, instructions_for
 from describer.records.record import Record
 from describer.settings import Globs, Settings
 from describer.values import Upload
@@ -133,11 +133,19 @@ def to_redescribe(
 
 
 def difference(stored: Stored, settings: Settings) -> str:
-    """Name the first thing in which a record was made otherwise than today; "" if in nothing."""
+    """Name the first thing in which a record was made otherwise than today; "" if in nothing.
+
+    A model that others fall back on is as good as the first.
+    """
     asked = instructions_for(stored.name, settings)
-    today = {"model": asked.model, "language": asked.language, "promptHash": asked.digest}
-    words = {"promptHash": "prompt"}
-    for name, value in today.items():
-        if stored.fields.get(name) != value:
-            return words.get(name, name)
+    models = {asked.model, *(other.model for other in fallbacks_for(asked, settings))}
+    today = {
+        "model": models,
+        "language": {asked.language},
+        "prompt": {asked.digest},
+    }
+    fields = {"prompt": "promptHash"}
+    for word, values in today.items():
+        if stored.fields.get(fields.get(word, word)) not in values:
+            return word
     return ""

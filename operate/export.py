@@ -37,6 +37,7 @@ COLUMNS = (
     "reusedFrom",
     "usage.promptTokens",
     "usage.totalTokens",
+    "altText",
     "description",
 )
 

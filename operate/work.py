@@ -316,7 +316,8 @@ def _tell(plan: Plan, session: Session, how: How) -> None:
     price = f"about US$ {cost:,.2f}" if cost is not None else "of unknown price"
     basis = f"as {plan.tokens.pictures:,} records say" if plan.tokens.pictures else "as is usual"
     click.echo(
-        f"\n{plan.pictures:,} picture{'' if plan.pictures == 1 else 's'}, {price} at the model ({basis}), "
+        f"\n{plan.pictures:,} picture{'' if plan.pictures == 1 else 's'}, "
+        f"{price} at the model ({basis}), "
         f"about {_span(seconds)} at this rate."
     )
     if how.to is None and plan.pictures:

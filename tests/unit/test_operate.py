@@ -21,11 +21,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from describer.delivery.event import read_upload
+from describer.model.prompt import instructions_for
 from describer.records.record import asked_again
 from describer.settings import Globs, Settings
 from local.servers.function import ROOT
 from operate.address import Address
-from operate.choice import Due, Filters, Left, to_backfill, to_redescribe, unfinished, unwanted
+from operate.choice import (
+    Due,
+    Filters,
+    Left,
+    difference,
+    to_backfill,
+    to_redescribe,
+    unfinished,
+    unwanted,
+)
 from operate.cost import Prices, Tokens
 from operate.deliver import Delivered, Deliverer, Handed, RefusedError
 from operate.export import COLUMNS, cell
@@ -122,6 +132,15 @@ def test_redescribe_leaves_alone_what_has_no_old_text() -> None:
     assert judged(stored(state="ERRORED"), "gave_up") == "ended as gave_up"
     assert judged(stored(description="x", model="other")) == "another model"
     assert judged(stored(description="x", source="person"), all_=True) == "written by a person"
+
+
+def test_a_model_that_others_fall_back_on_is_current() -> None:
+    """Otherwise each run would have its texts made anew."""
+    asked = instructions_for("a.jpg", SETTINGS)
+    record = stored(description="x", model="second", language="en", promptHash=asked.digest)
+    assert difference(record, SETTINGS) == "model"
+    assert difference(record, replace(SETTINGS, models=("first", "second"))) == ""
+    assert difference(record, replace(SETTINGS, models=("second",), prompt="Else.")) == "prompt"
 
 
 def test_filters() -> None:
