@@ -67,8 +67,8 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --n
 	--no-emit-package httpx2-jsfetch --quiet
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) .cache .coverage* .grimp_cache .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		__pycache__
+	rm -rf $(VENV) web/node_modules .cache .coverage* .grimp_cache .hypothesis .mypy_cache .pytest_cache \
+		.ruff_cache __pycache__
 	find benchmarks describer local tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirements.txt

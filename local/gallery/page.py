@@ -1,0 +1,165 @@
+"""The page: built from `web/` where Node is there, and its server started."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from local.servers.bucket import BUCKET
+from local.servers.function import ROOT
+from local.servers.processes import LOOPBACK, Server, StartError, answers, free_port, running, start
+from local.servers.stack import COLLECTION
+
+SOURCES = ROOT / "web"
+BUILT = ROOT / ".cache" / "web"
+# So that an open tab, or a bookmark, finds the next run too.
+PORT = 18480
+_LEAST_NODE = 20
+_READY = answers("/config.json")
+
+
+def why_no_node() -> str | None:
+    """Say why the page cannot be built here and what to install; None if it can."""
+    if shutil.which("npm") is None:
+        return f"Node {_LEAST_NODE} or later is not installed (https://nodejs.org)."
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
+    major = told.stdout.strip().removeprefix("v").split(".")[0]
+    if not major.isdigit() or int(major) < _LEAST_NODE:
+        return f"Node {_LEAST_NODE} or later is needed, and `node --version` says {major or '?'}."
+    return None
+
+
+def install(*, tools: bool = False) -> None:
+    """Install what `web/package-lock.json` pins, unless it is there.
+
+    Args:
+        tools: also what checks and tests need.
+
+    Raises:
+        StartError: npm could not.
+    """
+    with _alone():
+        _install(tools=tools)
+
+
+def build() -> str:
+    """Build the page into `.cache/web`, and give what the build says of its size.
+
+    Raises:
+        StartError: Node is missing, or the build failed.
+    """
+    if why := why_no_node():
+        raise StartError(why)
+    with _alone():
+        _install(tools=False)
+        return _run(["node", "build.mjs"])
+
+
+def start_gallery(
+    *,
+    firestore_host: str,
+    storage_url: str,
+    project: str,
+    port: int | None = None,
+    uploads: bool = True,
+    bucket: str = BUCKET,
+    page: Path = BUILT,
+) -> Server:
+    """Start the server of the built page.
+
+    Args:
+        firestore_host: `127.0.0.1:PORT` of the Firestore emulator.
+        storage_url: address of the bucket's server.
+        project: where the records stand.
+        port: where it listens; a free one by default.
+        uploads: whether the page takes files.
+        bucket: whose pictures are shown.
+        page: folder of the built page.
+    """
+    port = port or free_port()
+    host, _, firestore_port = firestore_host.rpartition(":")
+    config = {
+        "project": project,
+        "database": "(default)",
+        "collection": COLLECTION,
+        "bucket": bucket,
+        "emulator": {"host": host, "port": int(firestore_port)},
+        "pictures": "/pictures/",
+        "uploads": "/uploads/" if uploads else None,
+        "operator": True,
+    }
+    command = [sys.executable, "-m", "local.gallery.server", "--port", str(port)]
+    command += ["--storage", storage_url, "--config", json.dumps(config), "--page", str(page)]
+    return start("gallery", command, port, cwd=ROOT)
+
+
+@contextlib.contextmanager
+def gallery(
+    *,
+    firestore_host: str,
+    storage_url: str,
+    project: str,
+    port: int | None = None,
+    uploads: bool = True,
+    bucket: str = BUCKET,
+    page: Path = BUILT,
+) -> Iterator[Server]:
+    """Run the server of the built page. Arguments: `start_gallery`."""
+    server = start_gallery(
+        firestore_host=firestore_host,
+        storage_url=storage_url,
+        project=project,
+        port=port,
+        uploads=uploads,
+        bucket=bucket,
+        page=page,
+    )
+    with running(server, _READY):
+        yield server
+
+
+def usual_port() -> int:
+    """Give the port that is always tried first, or a free one where it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, PORT))
+        except OSError:
+            return free_port()
+    return PORT
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process at a time install and build."""
+    BUILT.parent.mkdir(exist_ok=True)
+    with (BUILT.parent / "web.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _install(*, tools: bool) -> None:
+    wanted = hashlib.sha256((SOURCES / "package-lock.json").read_bytes()).hexdigest()
+    stamp = SOURCES / "node_modules" / ".installed"
+    found = stamp.read_text(encoding="utf-8").split() if stamp.is_file() else []
+    if found[:1] == [wanted] and (not tools or found[1:] == ["tools"]):
+        return
+    # No package of these needs its install script, and one that is not run cannot do harm.
+    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    _run([*command, *([] if tools else ["--omit=dev"])])
+    stamp.write_text(f"{wanted} {'tools' if tools else ''}\n", encoding="utf-8")
+
+
+def _run(command: list[str], folder: Path = SOURCES) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        last = said[-1] if said else f"ended with {done.returncode}"
+        raise StartError(f"`{' '.join(command[:2])}` in {folder} failed: {last}")
+    return done.stdout.strip()

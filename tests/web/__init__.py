@@ -1,0 +1,1 @@
+"""The gallery: its page's own checks, its server, and both in a real browser."""

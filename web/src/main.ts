@@ -1,0 +1,324 @@
+/** The page: state, what changes it, and at most one drawing for each frame. */
+
+import { render } from "lit-html";
+import { type Config, loadConfig } from "./config";
+import { liveOf } from "./live";
+import { isFinished, type Picture, recordId, uploadOf } from "./record";
+import { type Connection, Store } from "./store";
+import { chosen, dropped, looksLikePicture, uploadAll, type Wanted } from "./upload";
+import { type Actions, details, page, type State } from "./view";
+import { announcement, choices, type Filters, NO_FILTERS, Wall } from "./wall";
+import { said } from "./words";
+
+// Scrolled further than this somebody reads, and nothing may move under their eyes.
+const READING_PIXELS = 120;
+const ANNOUNCE_MILLISECONDS = 2000;
+const NO_RECORD_MILLISECONDS = 30_000;
+const TICK_MILLISECONDS = 1000;
+
+class Page implements Actions {
+  readonly #config: Config;
+  readonly #wall = new Wall();
+  readonly #store: Store;
+  readonly #root = element("page");
+  readonly #dialog = element("details") as HTMLDialogElement;
+  readonly #spoken = element("spoken");
+  #connection: Connection = "connecting";
+  #more = false;
+  #filters: Filters = NO_FILTERS;
+  #choices = choices(this.#wall);
+  #notice = "";
+  #drawn = false;
+  #ended: Picture[] = [];
+  #open = "";
+  #missing = false;
+  #stopOne: (() => void) | null = null;
+
+  constructor(config: Config) {
+    this.#config = config;
+    this.#store = new Store(config, {
+      changed: (owner, changes, fresh) => {
+        const ended = this.#wall.apply(owner, changes, Date.now(), fresh);
+        if (ended.length > 0) this.#announce(ended);
+        this.draw();
+      },
+      connection: (now) => {
+        this.#connection = now;
+        this.draw();
+      },
+      paged: (more) => {
+        this.#more = more;
+        this.draw();
+      },
+    });
+  }
+
+  start(): void {
+    this.#store.start();
+    this.#listen();
+    this.#follow();
+    setInterval(() => {
+      this.draw();
+    }, TICK_MILLISECONDS);
+    this.draw();
+  }
+
+  /** Draw before the next frame, once, however much has changed. */
+  draw(): void {
+    if (this.#drawn) return;
+    this.#drawn = true;
+    requestAnimationFrame(() => {
+      this.#drawn = false;
+      this.#draw();
+    });
+  }
+
+  readonly filter = (change: Partial<Filters>): void => {
+    const filters = { ...this.#filters, ...change };
+    this.#filters = Object.values(filters).every((value) => value === "") ? NO_FILTERS : filters;
+    this.draw();
+  };
+
+  readonly clear = (): void => {
+    this.#filters = NO_FILTERS;
+    this.draw();
+  };
+
+  readonly toTop = (): void => {
+    scrollTo({ top: 0 });
+    element("wall").focus({ preventScroll: true });
+    this.draw();
+  };
+
+  readonly more = (): void => {
+    this.#store.more();
+  };
+
+  readonly close = (): void => {
+    this.#dialog.close();
+  };
+
+  readonly choose = (files: FileList): void => {
+    void this.#upload(chosen(files));
+  };
+
+  readonly dismiss = (id: string): void => {
+    this.#wall.dismiss(id);
+    this.draw();
+  };
+
+  readonly copy = (text: string, button: HTMLElement): void => {
+    const label = button.textContent;
+    const say = (words: string): void => {
+      button.dataset["said"] = words;
+      setTimeout(() => delete button.dataset["said"], ANNOUNCE_MILLISECONDS);
+      this.#say(`${label.trim()}: ${words}`);
+    };
+    navigator.clipboard.writeText(text).then(
+      () => {
+        say("copied");
+      },
+      () => {
+        say("not allowed");
+      },
+    );
+  };
+
+  #draw(): void {
+    const now = Date.now();
+    if (this.#wall.sweep(now)) this.draw();
+    const pictures = this.#wall.shown(this.#filters, scrollY > READING_PIXELS);
+    this.#sortChoices();
+    const state: State = {
+      config: this.#config,
+      connection: this.#connection,
+      pictures,
+      loaded: this.#wall.size,
+      waiting: this.#wall.waiting(),
+      more: this.#more,
+      filters: this.#filters,
+      choices: this.#choices,
+      live: liveOf(this.#wall.pictures(), now),
+      notice: this.#notice,
+    };
+    render(page(state, this), this.#root);
+    if (this.#dialog.open) this.#drawDetails();
+  }
+
+  #drawDetails(): void {
+    const picture = this.#wall.get(this.#open);
+    render(details(picture, this.#missing, this.#config, this), this.#dialog);
+  }
+
+  /** Replace the choices only where they differ, so that open lists stay. */
+  #sortChoices(): void {
+    const now = choices(this.#wall);
+    if (JSON.stringify(now) !== JSON.stringify(this.#choices)) this.#choices = now;
+  }
+
+  #listen(): void {
+    addEventListener("hashchange", () => {
+      this.#follow();
+    });
+    addEventListener(
+      "scroll",
+      () => {
+        this.draw();
+      },
+      { passive: true },
+    );
+    this.#dialog.addEventListener("close", () => {
+      if (location.hash === "") return;
+      // Back to where one came from; a page that was opened by a permalink has nothing before it.
+      if (history.state === "opened here") history.back();
+      else history.replaceState(null, "", location.pathname);
+      this.#follow();
+    });
+    // A click beside the dialog closes it.
+    this.#dialog.addEventListener("click", (event) => {
+      if (event.target === this.#dialog) this.#dialog.close();
+    });
+    document.addEventListener("click", (event) => {
+      const link = event.target instanceof Element ? event.target.closest("a.picture") : null;
+      if (link === null || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      history.pushState("opened here", "", link.getAttribute("href") ?? "");
+      this.#follow();
+    });
+    addEventListener("popstate", () => {
+      this.#follow();
+    });
+    new IntersectionObserver(
+      (seen) => {
+        if (seen.some((entry) => entry.isIntersecting) && this.#more) this.#store.more();
+      },
+      { rootMargin: "1500px" },
+    ).observe(element("bottom"));
+    if (this.#config.uploads !== null) this.#takeDrops();
+  }
+
+  #takeDrops(): void {
+    let depth = 0;
+    const over = (by: number): void => {
+      depth = Math.max(0, depth + by);
+      document.documentElement.classList.toggle("dropping", depth > 0);
+    };
+    addEventListener("dragenter", () => {
+      over(1);
+    });
+    addEventListener("dragleave", () => {
+      over(-1);
+    });
+    addEventListener("dragover", (event) => {
+      event.preventDefault();
+    });
+    addEventListener("drop", (event) => {
+      event.preventDefault();
+      over(-depth);
+      if (event.dataTransfer === null) return;
+      void dropped(event.dataTransfer).then(
+        (files) => this.#upload(files),
+        (error: unknown) => {
+          this.#notify(`Not read: ${String(error)}`);
+        },
+      );
+    });
+  }
+
+  async #upload(files: readonly Wanted[]): Promise<void> {
+    const { uploads, bucket } = this.#config;
+    if (uploads === null) return;
+    const pictures = files.filter(({ name, file }) => looksLikePicture(name, file.type));
+    const others = files.length - pictures.length;
+    this.#notify(others === 0 ? "" : `${others} of ${files.length} files are no images and stay here.`);
+    const ids = new Map<Wanted, string>();
+    for (const wanted of pictures) {
+      const id = await recordId(bucket, wanted.name);
+      ids.set(wanted, id);
+      this.#wall.upload(uploadOf(id, bucket, wanted.name, Date.now()), null);
+    }
+    if (pictures.length > 0) this.toTop();
+    await uploadAll(uploads, pictures, (wanted, generation, why) => {
+      const id = ids.get(wanted) ?? "";
+      const shown = uploadOf(id, bucket, wanted.name, Date.now());
+      const now =
+        generation === null
+          ? { ...shown, outcome: "Not uploaded", message: why }
+          : { ...shown, outcome: "Uploaded", message: "" };
+      this.#wall.upload(now, generation);
+      this.draw();
+      if (generation !== null) this.#expect(id, generation);
+    });
+  }
+
+  /** Not every upload gets a record: what is no image gets none. */
+  #expect(id: string, generation: number): void {
+    setTimeout(() => {
+      const picture = this.#wall.get(id);
+      if (picture?.phase !== "uploading" || picture.outcome !== "Uploaded") return;
+      const message = "No record came of it: only images get one.";
+      this.#wall.upload({ ...picture, outcome: "No record", message }, generation);
+      this.draw();
+    }, NO_RECORD_MILLISECONDS);
+  }
+
+  /** Show the picture that the address names. */
+  #follow(): void {
+    const id = decodeURIComponent(location.hash.slice(1));
+    if (id === this.#open) return;
+    this.#stopOne?.();
+    this.#stopOne = null;
+    this.#open = id;
+    this.#missing = false;
+    if (id === "") {
+      this.#dialog.close();
+      return;
+    }
+    const safe = /^[0-9a-f]{64}$/.test(id);
+    if (!safe) this.#missing = true;
+    else if (this.#wall.get(id) === undefined) {
+      this.#stopOne = this.#store.one(id, () => {
+        this.#missing = true;
+        this.draw();
+      });
+    }
+    this.#drawDetails();
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#dialog.scrollTop = 0;
+  }
+
+  #notify(words: string): void {
+    this.#notice = words;
+    this.draw();
+  }
+
+  /** Tell those who listen of what has ended, together rather than one after the other. */
+  #announce(ended: readonly Picture[]): void {
+    if (this.#ended.length === 0) {
+      setTimeout(() => {
+        const all = this.#ended.splice(0).filter(isFinished);
+        this.#say(announcement(all, (picture) => said(picture).label));
+      }, ANNOUNCE_MILLISECONDS);
+    }
+    this.#ended.push(...ended);
+  }
+
+  #say(words: string): void {
+    this.#spoken.textContent = words;
+  }
+}
+
+function element(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`no #${id}`);
+  return found;
+}
+
+loadConfig().then(
+  (config) => {
+    new Page(config).start();
+  },
+  (error: unknown) => {
+    element("page").textContent = `The page has no settings: ${String(error)}`;
+  },
+);

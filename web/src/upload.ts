@@ -1,0 +1,92 @@
+/** Files from this machine into the bucket: dropped, or chosen. */
+
+const AT_ONCE = 4;
+const SUFFIXES = /\.(avif|bmp|gif|heic|heif|jpe?g|png|svg|tiff?|webp)$/i;
+
+export interface Wanted {
+  /** The object's name: for what lies in a folder, the path from that folder on. */
+  readonly name: string;
+  readonly file: File;
+}
+
+/** Tell by type and name whether somebody would call it a picture; the function decides anew. */
+export function looksLikePicture(name: string, type: string): boolean {
+  const last = name.slice(name.lastIndexOf("/") + 1);
+  // Files such as `._photo.jpg` are what macOS keeps beside the real ones.
+  return !last.startsWith(".") && (type.startsWith("image/") || SUFFIXES.test(last));
+}
+
+/** Give all files that were dropped, those in folders included. */
+export async function dropped(transfer: DataTransfer): Promise<Wanted[]> {
+  // The list is empty after the first await: entries are taken before.
+  const taken = [...transfer.items].map((item) => [item.webkitGetAsEntry(), item.getAsFile()] as const);
+  const found = await Promise.all(
+    taken.map(async ([entry, file]) => {
+      if (entry !== null) return inside(entry);
+      return file === null ? [] : [{ name: file.name, file }];
+    }),
+  );
+  return found.flat();
+}
+
+export function chosen(files: FileList): Wanted[] {
+  return [...files].map((file) => ({ name: file.webkitRelativePath || file.name, file }));
+}
+
+/** Upload files, a few at a time; `done` is told of each with its generation, or why not. */
+export async function uploadAll(
+  uploads: string,
+  files: readonly Wanted[],
+  done: (wanted: Wanted, generation: number | null, why: string) => void,
+): Promise<void> {
+  const waiting = [...files];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      try {
+        done(next, await upload(uploads, next), "");
+      } catch (error) {
+        done(next, null, error instanceof Error ? error.message : String(error));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+async function upload(uploads: string, { name, file }: Wanted): Promise<number> {
+  const response = await fetch(uploads + encodeURIComponent(name.toWellFormed()), {
+    method: "PUT",
+    body: file,
+    headers: { "Content-Type": file.type || "application/octet-stream" },
+  });
+  if (!response.ok) throw new Error((await response.text()) || `status ${response.status}`);
+  const { generation } = (await response.json()) as { generation: number };
+  return generation;
+}
+
+async function inside(entry: FileSystemEntry): Promise<Wanted[]> {
+  if (isFile(entry)) {
+    const file = await new Promise<File>((resolve, reject) => {
+      entry.file(resolve, reject);
+    });
+    return [{ name: entry.fullPath.replace(/^\//, ""), file }];
+  }
+  if (!isFolder(entry)) return [];
+  const reader = entry.createReader();
+  const found: Wanted[] = [];
+  for (;;) {
+    // A hundred at a time, until none come.
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => {
+      reader.readEntries(resolve, reject);
+    });
+    if (some.length === 0) return found;
+    for (const child of some) found.push(...(await inside(child)));
+  }
+}
+
+function isFile(entry: FileSystemEntry): entry is FileSystemFileEntry {
+  return entry.isFile;
+}
+
+function isFolder(entry: FileSystemEntry): entry is FileSystemDirectoryEntry {
+  return entry.isDirectory;
+}

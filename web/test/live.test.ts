@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { liveOf, PLOTTED_MINUTES } from "../src/live";
+import { pictureOf } from "../src/record";
+import { described, failed, writing } from "./records";
+
+const NOON = new Date(2026, 0, 2, 12).getTime();
+const MINUTE = 60_000;
+
+test("begun, ended, failed and paid are counted", () => {
+  const live = liveOf(
+    [
+      pictureOf("a", writing("", {}, NOON - 5000)),
+      pictureOf("b", described({}, NOON - 10_000)),
+      pictureOf("c", failed("blocked", "", {}, NOON - 3 * MINUTE)),
+      pictureOf("d", described({}, NOON - 3 * 60 * MINUTE)),
+      pictureOf("e", described({}, NOON - 20 * 60 * MINUTE)),
+      pictureOf("f", {}),
+    ],
+    NOON,
+  );
+  assert.equal(live.inProgress, 2);
+  assert.equal(live.lastMinute, 2);
+  assert.equal(live.failedShare, 0.5);
+  assert.equal(live.tokensToday, 640);
+  assert.equal(live.minutes.length, PLOTTED_MINUTES);
+  assert.equal(live.minutes.at(-4), 1);
+  assert.equal(live.minutes.reduce((sum, count) => sum + count), 3);
+});
+
+test("without an end there is no share of failures", () => {
+  assert.equal(liveOf([], NOON).failedShare, null);
+});
+
+test("what begins in the future, by another clock, begins now", () => {
+  const live = liveOf([pictureOf("a", writing("", {}, NOON + 5 * MINUTE))], NOON);
+  assert.equal(live.lastMinute, 1);
+});
