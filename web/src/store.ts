@@ -44,6 +44,8 @@ export interface Listener {
   /** @param fresh - whether these are changes, rather than what was there when listening began. */
   changed(owner: string, changes: Change[], fresh: boolean): void;
   connection(now: Connection): void;
+  /** Listening begins again after an error: what is not told of anew is gone. */
+  again(): void;
   /** @param more - whether there are older records that are not loaded. */
   paged(more: boolean): void;
 }
@@ -57,6 +59,7 @@ export class Store {
   #last: QueryDocumentSnapshot | null = null;
   #pages = 0;
   #loading = false;
+  #begun = false;
 
   constructor(config: Config, listener: Listener) {
     const app = initializeApp({ projectId: config.project, apiKey: "none" });
@@ -115,15 +118,26 @@ export class Store {
   }
 
   #begin(anchor: QueryDocumentSnapshot | null): void {
-    const head = anchor === null ? this.#records : query(this.#records, endBefore(anchor));
-    this.#listen("head", head, (found) => {
-      this.#listener.connection(found.metadata.fromCache ? "offline" : "live");
+    if (this.#begun) this.#listener.again();
+    this.#begun = true;
+    if (anchor === null) {
+      this.#head(this.#records);
+      this.#listener.paged(false);
+      return;
+    }
+    // The first page before the head: "live" must not be said over an empty wall.
+    this.#page(query(this.#records, startAt(anchor), limit(PAGE_SIZE)), () => {
+      this.#head(query(this.#records, endBefore(anchor)));
     });
-    if (anchor === null) this.#listener.paged(false);
-    else this.#page(query(this.#records, startAt(anchor), limit(PAGE_SIZE)));
   }
 
-  #page(records: Query): void {
+  #head(records: Query): void {
+    this.#listen("head", records, (found) => {
+      this.#listener.connection(found.metadata.fromCache ? "offline" : "live");
+    });
+  }
+
+  #page(records: Query, then?: () => void): void {
     this.#loading = true;
     let first = true;
     this.#pages += 1;
@@ -133,6 +147,7 @@ export class Store {
       this.#loading = false;
       this.#last = found.docs.at(-1) ?? this.#last;
       this.#listener.paged(found.size === PAGE_SIZE);
+      then?.();
     });
   }
 
@@ -142,12 +157,12 @@ export class Store {
       records,
       { includeMetadataChanges: true },
       (found) => {
-        const changes = found.docChanges().map((change) => ({
-          id: change.doc.id,
-          data: change.type === "removed" ? null : change.doc.data(),
-        }));
-        if (changes.length > 0) this.#listener.changed(owner, changes, fresh);
-        if (!found.metadata.fromCache) fresh = true;
+        // What other listeners left in the cache is a part only: the wall would jump.
+        if (fresh || !found.metadata.fromCache) {
+          const changes = fresh ? changesOf(found) : found.docs.map(changeOf);
+          if (changes.length > 0) this.#listener.changed(owner, changes, fresh);
+          fresh = true;
+        }
         then(found);
       },
       (error) => {
@@ -166,4 +181,14 @@ export class Store {
     this.#listener.connection(refused ? "refused" : "failed");
     if (!refused) setTimeout(this.start.bind(this), AGAIN_MILLISECONDS);
   }
+}
+
+function changesOf(found: QuerySnapshot): Change[] {
+  return found
+    .docChanges()
+    .map(({ type, doc: one }) => (type === "removed" ? { id: one.id, data: null } : changeOf(one)));
+}
+
+function changeOf(one: QueryDocumentSnapshot): Change {
+  return { id: one.id, data: one.data() };
 }

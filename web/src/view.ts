@@ -50,9 +50,9 @@ export function page(state: State, act: Actions): TemplateResult {
       ${panel(state.live)} ${state.config.uploads === null ? nothing : choosers(act)}
     </header>
     ${guard([state.filters, state.choices], () => tools(state, act))}
-    ${banner(state.connection, state.loaded)}
-    ${state.notice === "" ? nothing : html`<p class="notice">${state.notice}</p>`}
     <main id="wall" tabindex="-1">
+      ${banner(state.connection, state.loaded)}
+      ${state.notice === "" ? nothing : html`<p class="notice">${state.notice}</p>`}
       ${state.waiting > 0
         ? html`<button class="newer" @click=${act.toTop}>
             ${state.waiting === 1 ? "1 newer picture" : `${state.waiting} newer pictures`}
@@ -130,12 +130,14 @@ function found(picture: Picture, config: Config, act: Actions): TemplateResult {
 }
 
 function tile(picture: Picture, config: Config, act: Actions): TemplateResult {
-  return html`<article class="tile ${said(picture).tone}">
+  const words = said(picture);
+  return html`<article class="tile ${words.tone}">
     <a class="picture" href="#${picture.id}">${image(picture, config, THUMBNAIL_WIDTH)}</a>
     <div class="words">
       <h2 dir="auto" title=${picture.name}>${picture.name}</h2>
       ${state(picture)} ${text(picture)}
       <p class="origin">
+        ${picture.text === "" ? words.detail : provenance(picture)}
         ${picture.phase === "uploading" && picture.message !== ""
           ? html`<button
               @click=${() => {
@@ -144,17 +146,16 @@ function tile(picture: Picture, config: Config, act: Actions): TemplateResult {
             >
               Put away
             </button>`
-          : picture.text === ""
-            ? said(picture).detail
-            : provenance(picture)}
+          : nothing}
       </p>
     </div>
   </article>`;
 }
 
 function image(picture: Picture, config: Config, width?: number): TemplateResult {
-  const size = width === undefined ? "full" : "small";
-  if (picture.phase === "uploading") return html`<span class="blank" data-size=${size}></span>`;
+  if (picture.phase === "uploading") {
+    return html`<span class="visually-hidden">${picture.name}</span>`;
+  }
   const address = pictureUrl(config, picture.name, picture.generation, width);
   // A new one for new bytes: an old one that could not be shown must not leave its mark.
   return html`${keyed(
@@ -197,7 +198,7 @@ function text(picture: Picture): TemplateResult {
     growing && picture.settled < picture.text.length
       ? html`<span class="fresh">${picture.text.slice(picture.settled)}</span>`
       : picture.text.slice(picture.settled),
-  )}${growing ? html`<span class="cursor" aria-hidden="true"></span>` : nothing}</p>`;
+  )}</p>`;
 }
 
 function facts(picture: Picture): TemplateResult {

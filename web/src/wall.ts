@@ -85,6 +85,14 @@ export class Wall {
     return ended;
   }
 
+  /** Let no listener have anything: what none tells of again is gone after a while. */
+  release(now: number): void {
+    for (const entry of this.#entries.values()) {
+      entry.owners.clear();
+      entry.orphaned = now;
+    }
+  }
+
   /** Drop what belongs to no listener any more; tells whether there is more to drop later. */
   sweep(now: number): boolean {
     let later = false;

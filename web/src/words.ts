@@ -59,8 +59,10 @@ export const KNOWN_OUTCOMES: readonly string[] = Object.keys(OUTCOMES);
 /** Say an outcome, or how far it has come. */
 export function said(picture: Picture): Said {
   switch (picture.phase) {
-    case "uploading":
-      return { label: picture.outcome || "Uploading", tone: "busy", detail: picture.message };
+    case "uploading": {
+      const tone = picture.message === "" ? "busy" : "bad";
+      return { label: picture.outcome || "Uploading", tone, detail: picture.message };
+    }
     case "writing":
       return writing(picture);
     default:

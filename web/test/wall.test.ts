@@ -60,6 +60,14 @@ test("a record in two pages goes when both have let it go", () => {
   assert.equal(shown(wall), "a");
 });
 
+test("after a new beginning only what is told of again stays", () => {
+  const wall = wallOf("a", "b");
+  wall.release(1000);
+  wall.apply("page 2", [{ id: "a", data: described() }], 1100, false);
+  wall.sweep(5000);
+  assert.equal(shown(wall), "a");
+});
+
 test("what a listener lets go without having had it changes nothing", () => {
   const wall = wallOf("a");
   wall.apply("one b", [{ id: "b", data: null }], 0, false);

@@ -1,0 +1,227 @@
+"""From a file to its words, before one's eyes: the whole stack under a real browser."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from describer.records.record import record_id
+from local.gallery.page import gallery
+from local.http import call
+from local.servers.bucket import BUCKET, SAMPLES, upload
+from local.servers.choice import choose_model
+from local.servers.model import StandInServer
+from local.servers.processes import Server
+from local.servers.stack import Stack, running_stack
+from local.standin import faults
+from local.standin.pixels import OPENING
+from tests.web.looking import Visit
+
+
+@dataclass
+class System:
+    """The stack with its page."""
+
+    stack: Stack
+    page: Server
+    model: StandInServer
+
+    def records_of(self, name: str) -> int:
+        """Tell whether there is a record of this object, as an HTTP status."""
+        address = f"{self.stack.records_url}/{record_id(BUCKET, name)}"
+        return call("GET", address).status_code
+
+    def content_of(self, name: str) -> bytes:
+        """Read an object."""
+        path = f"/storage/v1/b/{BUCKET}/o/{name.replace('/', '%2F')}?alt=media"
+        return call("GET", self.stack.storage.url + path).content
+
+
+@pytest.fixture(scope="module")
+def system(whole_stack: None, built: str) -> Iterator[System]:
+    """Everything, once for this module."""
+    settings = {"MAX_ATTEMPTS": "1"}
+    with (
+        running_stack(choose_model({}), env=settings) as stack,
+        gallery(
+            firestore_host=stack.firestore.host,
+            storage_url=stack.storage.url,
+            project=stack.project,
+        ) as page,
+    ):
+        (model,) = (one for one in stack.servers if isinstance(one, StandInServer))
+        yield System(stack, page, model)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with pictures of this test's own, one inside another folder, and a text."""
+    folder = tmp_path / "holiday"
+    (folder / "day two").mkdir(parents=True)
+    Image.new("RGB", (80, 60), "orange").save(folder / "sunset.png")
+    Image.new("RGB", (80, 60), "blue").save(folder / "day two" / "meer & see.png")
+    (folder / "notes.txt").write_text("not a picture", encoding="utf-8")
+    return folder
+
+
+def test_upload_in_the_page(visit: Visit, system: System) -> None:
+    """A chosen file: its tile at once, its text growing, then done; the object is the file."""
+    system.model.control(reset=True, pace=0.15, first=0.5)
+    visit.open(system.page.url)
+    visit.page.get_by_label("Add images").set_input_files(SAMPLES / "cat.webp")
+    tile = visit.tile("cat.webp")
+    text = tile.locator(".text[aria-busy=true]")
+    visit.sees(text, OPENING.split(",")[0])
+    before = text.inner_text()
+    visit.sees(tile, "Being written")
+    visit.page.wait_for_timeout(700)
+    assert len(tile.locator(".text").inner_text()) > len(before)
+    visit.sees(tile, "Described")
+    assert tile.locator("img").evaluate("(image) => image.naturalWidth") > 100
+    assert system.content_of("cat.webp") == (SAMPLES / "cat.webp").read_bytes()
+    visit.sees(visit.page.get_by_role("status"), "cat.webp: Described")
+
+
+def test_upload_in_the_bucket(visit: Visit, system: System) -> None:
+    """A file that somebody else puts into the bucket: the same, without a reload."""
+    system.model.control(reset=True, pace=0.1, first=0.5)
+    visit.open(system.page.url)
+    visit.page.get_by_role("main").wait_for()
+    upload(system.stack.storage.url, SAMPLES / "coffee.jpg", "from/elsewhere.jpg")
+    tile = visit.tile("from/elsewhere.jpg")
+    visit.sees(tile, "Being")
+    visit.sees(tile, "Described")
+    assert visit.names()[0] == "from/elsewhere.jpg"
+
+
+def test_folder(visit: Visit, system: System, pictures: Path) -> None:
+    """A chosen folder keeps its names; what is no picture stays, and is said to."""
+    system.model.control(reset=True, pace=0, first=0)
+    visit.open(system.page.url)
+    visit.page.get_by_label("Add a folder").set_input_files(pictures)
+    visit.sees(visit.page, "1 of 3 files are no images and stay here.")
+    for name in ("holiday/sunset.png", "holiday/day two/meer & see.png"):
+        visit.sees(visit.tile(name), "Described")
+    assert system.records_of("holiday/notes.txt") == 404
+
+
+def test_drop(visit: Visit, system: System, pictures: Path) -> None:
+    """A folder and a file dropped onto the page, as a hand would."""
+    system.model.control(reset=True, pace=0, first=0)
+    folder = pictures.rename(pictures.with_name("dropped"))
+    loose = folder.with_name("loose.webp")
+    loose.write_bytes((SAMPLES / "cat.webp").read_bytes())
+    visit.open(system.page.url)
+    visit.page.get_by_role("main").wait_for()
+    browser = visit.page.context.new_cdp_session(visit.page)
+    data = {"items": [], "files": [str(folder), str(loose)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
+        if kind == "dragOver":
+            visit.page.get_by_text("Drop images or folders").wait_for()
+    for name in ("dropped/sunset.png", "dropped/day two/meer & see.png", "loose.webp"):
+        visit.sees(visit.tile(name), "Described")
+    assert visit.page.get_by_text("Drop images or folders").is_hidden()
+    assert system.content_of("dropped/sunset.png") == (folder / "sunset.png").read_bytes()
+
+
+def test_many_at_once(visit: Visit, system: System, tmp_path: Path) -> None:
+    """Fifty of one's own: each gets its words, and nobody is told fifty times."""
+    system.model.control(reset=True, pace=0.01, first=0.1)
+    folder = tmp_path / "fifty"
+    folder.mkdir()
+    for number in range(50):
+        Image.new("RGB", (40, 30), (number * 5, 90, 200)).save(folder / f"{number:02}.png")
+    visit.open(system.page.url)
+    visit.page.get_by_label("Add a folder").set_input_files(folder)
+    visit.page.evaluate(
+        """() => {
+          window.told = 0;
+          new MutationObserver(() => { window.told += 1; }).observe(
+            document.querySelector('[role=status]'), { childList: true });
+        }"""
+    )
+    search = visit.page.get_by_role("search")
+    search.get_by_label("Name begins with").fill("fifty/")
+    visit.page.locator("article").nth(49).wait_for()
+    visit.page.locator(".badge:not(.good)").first.wait_for(state="detached", timeout=60_000)
+    assert len(set(visit.names())) == 50
+    visit.page.wait_for_timeout(2100)
+    assert 1 <= visit.page.evaluate("window.told") <= 15
+
+
+def test_blocked(visit: Visit, system: System) -> None:
+    """A text that the safety filter stops is taken back whole, and said to be held back."""
+    system.model.control(reset=True, pace=0.1, first=0.3)
+    system.model.script([faults.chunks(8), faults.finish("content_filter")])
+    visit.open(system.page.url)
+    visit.page.get_by_label("Add images").set_input_files(SAMPLES / "astronaut.jpg")
+    tile = visit.tile("astronaut.jpg")
+    visit.sees(tile, OPENING.split(",")[0])
+    visit.sees(tile, "Held back")
+    assert tile.locator(".text").inner_text() == ""
+    visit.sees(visit.page.get_by_role("status"), "astronaut.jpg: Held back")
+
+
+def test_gave_up(visit: Visit, system: System) -> None:
+    """A stream that breaks as often as it may: said in words, the cause for who runs it."""
+    system.model.control(reset=True, pace=0.05, first=0.1)
+    system.model.script([faults.chunks(4), faults.drop()])
+    visit.open(system.page.url)
+    visit.page.get_by_label("Add images").set_input_files(SAMPLES / "rocket.jpg")
+    tile = visit.tile("rocket.jpg")
+    tile.get_by_text("Gave up").wait_for(timeout=40_000)
+    assert tile.locator(".text").inner_text() == ""
+    tile.get_by_role("link").click()
+    assert len(visit.page.get_by_role("dialog").locator(".reason").inner_text()) > 10
+
+
+def test_overwrite(visit: Visit, system: System) -> None:
+    """Other bytes under the same name: the tile stands first again, with picture and text anew."""
+    system.model.control(reset=True, pace=0.02, first=0.2)
+    storage = system.stack.storage.url
+    upload(storage, SAMPLES / "coffee.jpg", "same.jpg")
+    visit.open(system.page.url)
+    tile = visit.tile("same.jpg")
+    visit.sees(tile, "600 by 400")
+    upload(storage, SAMPLES / "rocket.jpg", "other.jpg")
+    visit.sees(visit.tile("other.jpg"), "Described")
+    assert visit.names()[:2] == ["other.jpg", "same.jpg"]
+    before = tile.locator("img").get_attribute("src")
+    upload(storage, SAMPLES / "rocket.jpg", "same.jpg")
+    visit.sees(tile, "285 by 427")
+    assert visit.names()[:2] == ["same.jpg", "other.jpg"]
+    assert tile.locator("img").get_attribute("src") != before
+    assert visit.names().count("same.jpg") == 1
+
+
+def test_upload_that_the_bucket_does_not_take(visit: Visit, system: System) -> None:
+    """It says why, and can be put away."""
+    visit.open(system.page.url)
+    visit.page.route("**/uploads/**", lambda route: route.fulfill(status=413, body="At most 100."))
+    visit.page.get_by_label("Add images").set_input_files(SAMPLES / "galaxies.png")
+    tile = visit.tile("galaxies.png")
+    visit.sees(tile, "Not uploaded")
+    visit.sees(tile, "At most 100.")
+    assert visit.barriers() == []
+    tile.get_by_role("button", name="Put away").click()
+    tile.wait_for(state="detached")
+
+
+def test_first_text_is_quick(visit: Visit, system: System) -> None:
+    """From the address to a text on the wall in under a second, in a browser that is warm."""
+    system.model.control(reset=True, pace=0, first=0)
+    content = io.BytesIO()
+    Image.new("RGB", (64, 64), "green").save(content, "PNG")
+    visit.open(system.page.url)
+    visit.page.get_by_label("Add images").set_input_files(
+        {"name": "green.png", "mimeType": "image/png", "buffer": content.getvalue()}
+    )
+    visit.sees(visit.tile("green.png"), "Described")
+    visit.page.reload()
+    visit.sees(visit.tile("green.png"), OPENING.split(",")[0])
+    milliseconds = visit.page.evaluate("performance.now()")
+    assert milliseconds < 1000
