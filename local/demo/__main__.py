@@ -23,6 +23,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 
 from describer.errors import DescriberError
@@ -40,6 +41,7 @@ from local.demo.screen import (
     thumbnail,
 )
 from local.demo.site import Site, memory_site, stack_site
+from local.gallery.page import build, gallery_of
 from local.servers.bucket import BUCKET, SAMPLES, images_in
 from local.servers.choice import ModelChoice, choose_model
 from local.servers.emulators import missing_parts
@@ -208,7 +210,11 @@ def _run(
     if model.profiles:
         said.append(Text(NOTE))
     console.print(*said, sep="\n")
-    with _site(console, model, missing) as site, _found(console, site, options) as stays:
+    with (
+        _site(console, model, missing) as site,
+        _found(console, site, options) as stays,
+        _page(console, site, stays=stays) as page,
+    ):
         head = [Text("$ make demo", "bold"), said[-1]]
         screen = Screen(console, recording, head)
         views = _describe_all(site, files, screen, WAIT_SECONDS[model.kind])
@@ -218,7 +224,7 @@ def _run(
         if not described:
             _explain(console, site)
         if stays:
-            _stay(console, site, files)
+            _stay(console, site, files, page)
         elif site.demo and not options.keep:
             console.print("\nStay up and upload your own: [bold]make demo KEEP=1[/]")
     return described
@@ -239,6 +245,23 @@ def _found(console: Console, site: Site, options: argparse.Namespace) -> Iterato
         if not alone:
             console.print("[yellow]Another demo is up[/]; `make upload` goes to that one.")
         yield True
+
+
+@contextlib.contextmanager
+def _page(console: Console, site: Site, *, stays: bool) -> Iterator[Sequence[tuple[str, str]]]:
+    """Serve the page beside a demo that stays up, and give its address, or say why not."""
+    with contextlib.ExitStack() as parts:
+        page: list[tuple[str, str]] = []
+        if stays and site.demo is not None:
+            try:
+                with console.status("Building the page"):
+                    build()
+                url = parts.enter_context(gallery_of(site.demo)).url
+                page = [("watch in a browser, and drop images there", url)]
+                console.print("[bold]Watch in a browser:[/]", url)
+            except StartError as error:
+                console.print(f"[yellow]Without a page for the browser:[/] {escape(str(error))}")
+        yield page
 
 
 @contextlib.contextmanager
@@ -292,9 +315,11 @@ def _describe_all(
     return views
 
 
-def _stay(console: Console, site: Site, shown: Iterable[str]) -> None:
+def _stay(
+    console: Console, site: Site, shown: Iterable[str], page: Sequence[tuple[str, str]]
+) -> None:
     console.print("\n[bold]It stays up[/]; Ctrl-C ends it.")
-    for title, line in site.addresses:
+    for title, line in [*page, *site.addresses]:
         console.print(f"  [dim]{title}[/]")
         console.print(f"    {line}", markup=False, soft_wrap=True)
     console.print()

@@ -5,33 +5,33 @@ import fcntl
 import hashlib
 import json
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local.servers.bucket import BUCKET
 from local.servers.function import ROOT
-from local.servers.processes import LOOPBACK, Server, StartError, answers, free_port, running, start
+from local.servers.place import CACHE, PAGE_PORT, Demo
+from local.servers.processes import Server, StartError, answers, free_port, running, start
 from local.servers.stack import COLLECTION
 
 SOURCES = ROOT / "web"
-BUILT = ROOT / ".cache" / "web"
-# So that an open tab, or a bookmark, finds the next run too.
-PORT = 18480
+BUILT = CACHE / "web"
 _LEAST_NODE = 20
 _READY = answers("/config.json")
 
 
 def why_no_node() -> str | None:
     """Say why the page cannot be built here and what to install; None if it can."""
-    if shutil.which("npm") is None:
-        return f"Node {_LEAST_NODE} or later is not installed (https://nodejs.org)."
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        return f"Node.js {_LEAST_NODE} or later is not installed (https://nodejs.org)."
     told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
-    major = told.stdout.strip().removeprefix("v").split(".")[0]
+    version = told.stdout.strip()
+    major = version.removeprefix("v").partition(".")[0]
     if not major.isdigit() or int(major) < _LEAST_NODE:
-        return f"Node {_LEAST_NODE} or later is needed, and `node --version` says {major or '?'}."
+        return f"Node.js {_LEAST_NODE} or later is needed, and this is {version}."
     return None
 
 
@@ -124,22 +124,25 @@ def gallery(
         yield server
 
 
-def usual_port() -> int:
-    """Give the port that is always tried first, or a free one where it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, PORT))
-        except OSError:
-            return free_port()
-    return PORT
+@contextlib.contextmanager
+def gallery_of(demo: Demo) -> Iterator[Server]:
+    """Run the server of the page for a demo, at the usual port if that is free."""
+    address = urlsplit(demo.records_url)
+    project = address.path.split("/")[3]
+    with gallery(
+        firestore_host=address.netloc,
+        storage_url=demo.bucket_url,
+        project=project,
+        port=free_port(PAGE_PORT),
+    ) as server:
+        yield server
 
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
     """Let one process at a time install and build."""
-    BUILT.parent.mkdir(exist_ok=True)
-    with (BUILT.parent / "web.lock").open("w") as lock:
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "web.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -19,6 +19,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache"
 # The same at each `make demo`, if nothing else listens there. Tests take others, from `PORTS`.
 BUCKET_PORT = 18_421
 FIRESTORE_PORT = 18_422
+PAGE_PORT = 18_423
 
 _STATE = CACHE / "demo.json"
 _LOGS = CACHE / "logs"

@@ -19,7 +19,9 @@ from local.servers.emulators import (
     why_no_gcs,
 )
 from local.servers.processes import Server
+from local.servers.stack import COLLECTION
 from tests.conftest import missing
+from tests.terraform.conftest import rendered_rules
 from tests.web.looking import Records, Visit
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -103,14 +105,16 @@ def storage(built: str) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def readable(storage: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Firestore whose rules let everybody read the records and nobody write them."""
-    yield from _firestore(tmp_path_factory.mktemp("rules"), "true")
+    """A Firestore with the rules that let everybody read the records and nobody write them."""
+    folder = tmp_path_factory.mktemp("rules")
+    yield from _firestore(rendered_rules("public", COLLECTION, folder))
 
 
 @pytest.fixture(scope="module")
 def closed(storage: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Firestore whose rules let nobody read."""
-    yield from _firestore(tmp_path_factory.mktemp("rules"), "false")
+    """A Firestore with the rules that let nobody read who is not signed in."""
+    folder = tmp_path_factory.mktemp("rules")
+    yield from _firestore(rendered_rules("signed_in", COLLECTION, folder))
 
 
 @pytest.fixture
@@ -135,18 +139,8 @@ def whole_stack() -> None:
         missing(reason)
 
 
-def _firestore(folder: Path, who: str) -> Iterator[Server]:
+def _firestore(rules: Path) -> Iterator[Server]:
     if reason := why_no_firestore():
         missing(reason)
-    rules = folder / "firestore.rules"
-    rules.write_text(
-        "rules_version = '2';\n"
-        "service cloud.firestore {\n"
-        "  match /databases/{database}/documents/descriptions/{record} {\n"
-        f"    allow read: if {who};\n"
-        "  }\n"
-        "}\n",
-        encoding="utf-8",
-    )
     with firestore_emulator(rules=rules) as server:
         yield server

@@ -4,10 +4,12 @@ import json
 import re
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from local.gallery.page import SOURCES
+from local.gallery.page import SOURCES, build, why_no_node
+from local.servers.processes import StartError
 
 # No package of these asks for more than its notice, or, of what is only a tool, its own source.
 LICENCES = {
@@ -67,3 +69,25 @@ def test_packages_are_exact() -> None:
     lock = json.loads((SOURCES / "package-lock.json").read_text(encoding="utf-8"))
     loose = [name for name, one in lock["packages"].items() if name and "integrity" not in one]
     assert loose == []
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        pytest.param(None, "Node.js 20 or later is not installed", id="none"),
+        pytest.param("v18.20.4", "Node.js 20 or later is needed, and this is v18.20.4", id="old"),
+        pytest.param("?", "Node.js 20 or later is needed, and this is ?", id="strange"),
+    ],
+)
+def test_says_why_it_is_not_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str | None, said: str
+) -> None:
+    """Without Node.js, or with an old one, there is one sentence that says what to install."""
+    if version:
+        for name in ("node", "npm"):
+            (tmp_path / name).write_text(f"#!/bin/sh\necho '{version}'\n", encoding="utf-8")
+            (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert said in str(why_no_node())
+    with pytest.raises(StartError, match=re.escape(said)):
+        build()
