@@ -16,6 +16,7 @@ from local.servers.function import ROOT
 from local.servers.place import CACHE, PAGE_PORT, Demo
 from local.servers.processes import Server, StartError, answers, free_port, running, start
 from local.servers.stack import COLLECTION
+from local.standin.samples import BY_HAND
 
 SOURCES = ROOT / "web"
 BUILT = CACHE / "web"
@@ -92,6 +93,7 @@ def start_gallery(
         "emulator": {"host": host, "port": int(firestore_port)},
         "pictures": "/pictures/",
         "uploads": "/uploads/" if uploads else None,
+        "byHand": BY_HAND,
         "operator": True,
     }
     command = [sys.executable, "-m", "local.gallery.server", "--port", str(port)]

@@ -121,7 +121,7 @@ def test_every_failure_is_said(
     tile = visit.tile("cat.webp")
     tile.locator(".badge.bad").wait_for()
     assert outcome not in {"gave_up", "too_large", "over_limit"} or "_" not in tile.inner_text()
-    assert len(tile.locator(".origin").inner_text()) > 10
+    assert len(tile.locator(".detail").inner_text()) > 10
     assert "quota" not in tile.inner_text()
     tile.get_by_role("link").click()
     visit.sees(visit.page.get_by_role("dialog"), "quota of project 7 is used up")
@@ -306,6 +306,29 @@ def test_newest_first_and_older_ones_by_scrolling(
     records.writing("slow.jpg", "A slow one", ago=900)
     visit.sees(visit.tile("slow.jpg"), "A slow one")
     visit.sees(visit.page, "That is all.")
+
+
+def test_far_pages_sleep_and_wake(
+    visit: Visit, open_page: Callable[[], None], records: Records
+) -> None:
+    """What changes far above shows when one comes back: changed, deleted, or never finished."""
+    records.many(400)
+    records.writing("grows.jpg", "A", ago=100.5)
+    open_page()
+    visit.tile("many/0000.jpg").wait_for()
+    while visit.page.locator("article").count() < 401:
+        visit.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        visit.page.wait_for_timeout(50)
+    visit.page.wait_for_timeout(1200)
+    records.described("many/0100.jpg", "Written anew.", ago=200, source="person")
+    records.delete("many/0101.jpg")
+    records.writing("grows.jpg", "A growing one", ago=100.5)
+    visit.sees(visit.tile("grows.jpg"), "A growing one")
+    assert visit.page.get_by_text("Written anew.").count() == 0
+    visit.tile("many/0100.jpg").scroll_into_view_if_needed()
+    visit.sees(visit.tile("many/0100.jpg"), "Written anew.")
+    visit.tile("many/0101.jpg").wait_for(state="detached")
+    assert visit.page.locator("article").count() == 400
 
 
 def test_new_ones_wait_while_one_reads(

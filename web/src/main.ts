@@ -14,7 +14,8 @@ import { said } from "./words";
 const READING_PIXELS = 120;
 const ANNOUNCE_MILLISECONDS = 2000;
 const NO_RECORD_MILLISECONDS = 30_000;
-const TICK_MILLISECONDS = 1000;
+// What is summed up over all that is loaded need not be so at every frame.
+const SUM_MILLISECONDS = 500;
 
 class Page implements Actions {
   readonly #config: Config;
@@ -27,8 +28,10 @@ class Page implements Actions {
   #more = false;
   #filters: Filters = NO_FILTERS;
   #choices = choices(this.#wall);
+  #live = liveOf([], Date.now());
   #notice = "";
   #drawn = false;
+  #scrolled = 0;
   #ended: Picture[] = [];
   #open = "";
   #missing = false;
@@ -38,7 +41,9 @@ class Page implements Actions {
     this.#config = config;
     this.#store = new Store(config, {
       changed: (owner, changes, fresh) => {
+        const first = this.#wall.size === 0;
         const ended = this.#wall.apply(owner, changes, Date.now(), fresh);
+        if (first) this.#sum();
         if (ended.length > 0) this.#announce(ended);
         this.draw();
       },
@@ -61,8 +66,10 @@ class Page implements Actions {
     this.#listen();
     this.#follow();
     setInterval(() => {
+      this.#sum();
+      this.#look();
       this.draw();
-    }, TICK_MILLISECONDS);
+    }, SUM_MILLISECONDS);
     this.draw();
   }
 
@@ -130,8 +137,7 @@ class Page implements Actions {
   #draw(): void {
     const now = Date.now();
     if (this.#wall.sweep(now)) this.draw();
-    const pictures = this.#wall.shown(this.#filters, scrollY > READING_PIXELS);
-    this.#sortChoices();
+    const pictures = this.#wall.shown(this.#filters, this.#scrolled > READING_PIXELS);
     const state: State = {
       config: this.#config,
       connection: this.#connection,
@@ -141,7 +147,7 @@ class Page implements Actions {
       more: this.#more,
       filters: this.#filters,
       choices: this.#choices,
-      live: liveOf(this.#wall.pictures(), now),
+      live: this.#live,
       notice: this.#notice,
     };
     render(page(state, this), this.#root);
@@ -153,10 +159,26 @@ class Page implements Actions {
     render(details(picture, this.#missing, this.#config, this), this.#dialog);
   }
 
-  /** Replace the choices only where they differ, so that open lists stay. */
-  #sortChoices(): void {
+  #sum(): void {
+    this.#live = liveOf(this.#wall.pictures(), Date.now());
+    // Replaced only where they differ, so that an open list stays.
     const now = choices(this.#wall);
     if (JSON.stringify(now) !== JSON.stringify(this.#choices)) this.#choices = now;
+  }
+
+  /** Tell the store what is in sight: what stands in the middle, and what is open. */
+  #look(): void {
+    const middle = document.elementsFromPoint(innerWidth / 3, innerHeight / 2);
+    const link = middle.map((one) => one.closest("article")?.querySelector("a.picture"));
+    const seen = link.flatMap((one) => one?.getAttribute("href")?.slice(1) ?? []);
+    if (this.#open !== "") seen.push(this.#open);
+    // Between two tiles there is nothing: then all stays as it is.
+    if (seen.length === 0) return;
+    const growing = [...this.#wall.pictures()].filter((picture) => !isFinished(picture));
+    this.#store.look(
+      seen,
+      growing.map(({ id }) => id),
+    );
   }
 
   #listen(): void {
@@ -166,6 +188,8 @@ class Page implements Actions {
     addEventListener(
       "scroll",
       () => {
+        // Read here, where it is known: asked for while drawing, it would be laid out twice.
+        this.#scrolled = scrollY;
         this.draw();
       },
       { passive: true },

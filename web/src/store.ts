@@ -7,7 +7,9 @@
  *
  *     now ... head ... | anchor, page 1 | page 2 | ...
  *
- * A query with nothing but a limit would lose its oldest to each new one.
+ * A query with nothing but a limit would lose its oldest to each new one. Each record that is
+ * listened to costs a little with every change of any other, so a page sleeps while it is out of
+ * sight and all of it is finished.
  * Source: https://firebase.google.com/docs/firestore/query-data/query-cursors
  */
 
@@ -50,14 +52,23 @@ export interface Listener {
   paged(more: boolean): void;
 }
 
+interface Page {
+  readonly name: string;
+  readonly records: Query;
+  readonly ids: Set<string>;
+  /** Null while it sleeps. */
+  stop: Unsubscribe | null;
+}
+
 export class Store {
   readonly #database: Firestore;
   readonly #records: Query;
   readonly #collection: string;
   readonly #listener: Listener;
-  readonly #listening: Unsubscribe[] = [];
+  #stopOthers: Unsubscribe[] = [];
+  #pages: Page[] = [];
+  #named = 0;
   #last: QueryDocumentSnapshot | null = null;
-  #pages = 0;
   #loading = false;
   #begun = false;
 
@@ -93,13 +104,38 @@ export class Store {
         this.#failed(error);
       },
     );
-    this.#listening.push(stop);
+    this.#stopOthers.push(stop);
   }
 
   /** Load a page of older records, unless one is being loaded. */
   more(): void {
     if (this.#loading || this.#last === null) return;
     this.#page(query(this.#records, startAfter(this.#last), limit(PAGE_SIZE)));
+  }
+
+  /**
+   * Let pages sleep, or wake them.
+   *
+   * @param seen - records in sight; their pages and those beside them are awake.
+   * @param growing - records that are not finished; their pages are awake.
+   */
+  look(seen: readonly string[], growing: readonly string[]): void {
+    const has = ({ ids }: Page): boolean => seen.some((id) => ids.has(id));
+    const near = this.#pages.map(has);
+    this.#pages.forEach((page, place) => {
+      const awake =
+        near[place - 1] === true ||
+        near[place] === true ||
+        near[place + 1] === true ||
+        place === this.#pages.length - 1 ||
+        growing.some((id) => page.ids.has(id));
+      if (!awake) {
+        page.stop?.();
+        page.stop = null;
+      } else if (page.stop === null) {
+        this.#wake(page);
+      }
+    });
   }
 
   /** Listen to one record, wherever it stands. */
@@ -132,16 +168,19 @@ export class Store {
   }
 
   #head(records: Query): void {
-    this.#listen("head", records, (found) => {
+    const stop = this.#listen("head", records, new Set(), (found) => {
       this.#listener.connection(found.metadata.fromCache ? "offline" : "live");
     });
+    this.#stopOthers.push(stop);
   }
 
   #page(records: Query, then?: () => void): void {
     this.#loading = true;
+    this.#named += 1;
+    const page = { name: `page ${this.#named}`, records, ids: new Set<string>(), stop: null };
+    this.#pages.push(page);
     let first = true;
-    this.#pages += 1;
-    this.#listen(`page ${this.#pages}`, records, (found) => {
+    this.#wake(page, (found) => {
       if (!first || found.metadata.fromCache) return;
       first = false;
       this.#loading = false;
@@ -151,15 +190,29 @@ export class Store {
     });
   }
 
-  #listen(owner: string, records: Query, then: (found: QuerySnapshot) => void): void {
+  #wake(page: Page, then: (found: QuerySnapshot) => void = () => undefined): void {
+    page.stop = this.#listen(page.name, page.records, page.ids, then);
+  }
+
+  /** @param ids - kept as those that this listener has, also from before it slept. */
+  #listen(
+    owner: string,
+    records: Query,
+    ids: Set<string>,
+    then: (found: QuerySnapshot) => void,
+  ): Unsubscribe {
     let fresh = false;
-    const stop = onSnapshot(
+    return onSnapshot(
       records,
       { includeMetadataChanges: true },
       (found) => {
         // What other listeners left in the cache is a part only: the wall would jump.
         if (fresh || !found.metadata.fromCache) {
-          const changes = fresh ? changesOf(found) : found.docs.map(changeOf);
+          const changes = fresh ? changesOf(found) : allOf(found, ids);
+          for (const { id, data } of changes) {
+            if (data === null) ids.delete(id);
+            else ids.add(id);
+          }
           if (changes.length > 0) this.#listener.changed(owner, changes, fresh);
           fresh = true;
         }
@@ -169,12 +222,14 @@ export class Store {
         this.#failed(error);
       },
     );
-    this.#listening.push(stop);
   }
 
   /** Firestore goes on by itself after a lost connection; after an error it does not. */
   #failed(error: FirestoreError): void {
-    for (const stop of this.#listening.splice(0)) stop();
+    for (const stop of this.#stopOthers) stop();
+    for (const page of this.#pages) page.stop?.();
+    this.#stopOthers = [];
+    this.#pages = [];
     this.#last = null;
     this.#loading = false;
     const refused = error.code === "permission-denied" || error.code === "unauthenticated";
@@ -187,6 +242,13 @@ function changesOf(found: QuerySnapshot): Change[] {
   return found
     .docChanges()
     .map(({ type, doc: one }) => (type === "removed" ? { id: one.id, data: null } : changeOf(one)));
+}
+
+/** Everything there is, and that there is no more what had been. */
+function allOf(found: QuerySnapshot, before: ReadonlySet<string>): Change[] {
+  const here = new Set(found.docs.map(({ id }) => id));
+  const gone = [...before].filter((id) => !here.has(id)).map((id) => ({ id, data: null }));
+  return [...gone, ...found.docs.map(changeOf)];
 }
 
 function changeOf(one: QueryDocumentSnapshot): Change {

@@ -112,7 +112,7 @@ function found(picture: Picture, config: Config, act: Actions): TemplateResult {
       ${picture.altText === "" ? nothing : html`<h3>Alt text</h3><p dir="auto">${picture.altText}</p>`}
       ${picture.text === ""
         ? nothing
-        : html`<p class="origin">${provenance(picture)}</p>`}
+        : html`<p class="origin">${provenance(picture, config.byHand)}</p>`}
       <p class="copies">
         ${COPIES.map(
           ({ title, make }) => html`<button
@@ -135,9 +135,12 @@ function tile(picture: Picture, config: Config, act: Actions): TemplateResult {
     <a class="picture" href="#${picture.id}">${image(picture, config, THUMBNAIL_WIDTH)}</a>
     <div class="words">
       <h2 dir="auto" title=${picture.name}>${picture.name}</h2>
-      ${state(picture)} ${text(picture)}
+      ${state(picture)}
+      ${words.detail !== "" && picture.text === ""
+        ? html`<p class="detail" dir="auto">${words.detail}</p>`
+        : text(picture)}
       <p class="origin">
-        ${picture.text === "" ? words.detail : provenance(picture)}
+        ${provenance(picture, config.byHand)}
         ${picture.phase === "uploading" && picture.message !== ""
           ? html`<button
               @click=${() => {
@@ -252,7 +255,7 @@ function panel(live: Live): TemplateResult {
   const most = Math.max(1, ...live.minutes);
   return html`<dl class="live" aria-label="Of the pictures loaded">
       <div><dt>in progress</dt><dd>${live.inProgress}</dd></div>
-      <div><dt>last minute</dt><dd>${live.lastMinute}</dd></div>
+      <div><dt>in the last minute</dt><dd>${live.lastMinute}</dd></div>
       <div>
         <dt>failed, last hour</dt>
         <dd>${live.failedShare === null ? "–" : `${Math.round(live.failedShare * 100)} %`}</dd>

@@ -147,10 +147,8 @@ export class Wall {
     } else if (this.#stale) {
       this.#order = this.#joined();
     }
-    return this.#order.flatMap((id) => {
-      const picture = this.get(id);
-      return picture !== undefined && matches(picture, filters) ? [picture] : [];
-    });
+    const all = this.#order.map((id) => this.get(id)).filter((picture) => picture !== undefined);
+    return filters === NO_FILTERS ? all : all.filter((picture) => matches(picture, filters));
   }
 
   /** Count those that wait above while everything is kept where it is. */

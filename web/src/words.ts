@@ -75,10 +75,15 @@ export function outcomeLabel(outcome: string): string {
   return (Object.hasOwn(OUTCOMES, outcome) ? OUTCOMES[outcome]?.label : undefined) ?? outcome;
 }
 
-/** Say who wrote the text, or "" where there is none. */
-export function provenance(picture: Picture): string {
+/**
+ * Say who wrote the text, or "" where there is none.
+ *
+ * @param byHand - what stands for a model where texts written by hand are replayed.
+ */
+export function provenance(picture: Picture, byHand = ""): string {
   if (picture.text === "") return "";
   if (picture.byPerson) return "Written by a person";
+  if (byHand !== "" && picture.model === byHand) return "Written by hand for this sample";
   return picture.model === ""
     ? "Written by a model, may be wrong"
     : `Written by a model (${picture.model}), may be wrong`;

@@ -44,6 +44,9 @@ test("who wrote it is said with the text, and not without", () => {
   );
   assert.equal(provenance(pictureOf("a", described({ source: "person" }))), "Written by a person");
   assert.equal(provenance(pictureOf("a", failed("blocked", ""))), "");
+  const replayed = pictureOf("a", described());
+  assert.equal(provenance(replayed, "a-model"), "Written by hand for this sample");
+  assert.match(provenance(pictureOf("a", described({ model: "" })), ""), /by a model, may/);
 });
 
 test("the words for who does not see: alt text, else the description, else the name", () => {
