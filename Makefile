@@ -39,6 +39,10 @@ test: $(READY) $(VENV)/.llama $(VENV)/.browser lint  ## Run every test, with the
 docs/demo.svg: $(READY)
 	COLUMNS=100 $(BIN)/python -m local.demo --record $@
 
+.PHONY: docs/gallery.webp
+docs/gallery.webp: $(READY) $(VENV)/.browser
+	$(BIN)/python -m tests.web.picture docs
+
 lint: $(READY)  ## Check style, types and what imports what
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

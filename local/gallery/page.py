@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from local.gallery.server import MAX_UPLOAD_BYTES
 from local.servers.bucket import BUCKET
 from local.servers.function import ROOT
 from local.servers.place import CACHE, PAGE_PORT, Demo
@@ -93,6 +94,7 @@ def start_gallery(
         "emulator": {"host": host, "port": int(firestore_port)},
         "pictures": "/pictures/",
         "uploads": "/uploads/" if uploads else None,
+        "maxUploadBytes": MAX_UPLOAD_BYTES,
         "byHand": BY_HAND,
         "operator": True,
     }

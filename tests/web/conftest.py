@@ -27,7 +27,7 @@ from tests.web.looking import Records, Visit
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 # Nothing of its own over the network; and without a sandbox where it runs as root, as in CI.
-_OPTIONS = [
+OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-gpu",
@@ -38,7 +38,8 @@ _OPTIONS = [
 ]
 
 
-def _find_browser() -> str | None:
+def find_browser() -> str | None:
+    """Find a Chromium: CHROMIUM, the PATH, or where macOS has it."""
     named = os.environ.get("CHROMIUM")
     if named:
         return named
@@ -73,11 +74,11 @@ def browser() -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("playwright is not installed: pip install -r tests/web/requirements.txt")
-    program = _find_browser()
+    program = find_browser()
     if program is None:
         missing("no Chromium is installed: apt-get install chromium, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        browser = playwright.chromium.launch(executable_path=program, args=OPTIONS)
         yield browser
         browser.close()
 

@@ -213,6 +213,16 @@ def test_upload_that_the_bucket_does_not_take(visit: Visit, system: System) -> N
     tile.wait_for(state="detached")
 
 
+def test_upload_that_is_too_large(visit: Visit, system: System, tmp_path: Path) -> None:
+    """It is not begun, and says why."""
+    large = tmp_path / "large.png"
+    with large.open("wb") as file:
+        file.truncate(100 * 2**20 + 1)
+    visit.open(system.page.url)
+    visit.page.get_by_label("Add images").set_input_files(large)
+    visit.sees(visit.tile("large.png"), "At most 104.9 MB here.")
+
+
 def test_first_text_is_quick(visit: Visit, system: System) -> None:
     """From the address to a text on the wall in under a second, in a browser that is warm."""
     system.model.control(reset=True, pace=0, first=0)

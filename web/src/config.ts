@@ -11,6 +11,8 @@ export interface Config {
   readonly pictures: string;
   /** Where files can be put: this and the object's name; null where nobody may. */
   readonly uploads: string | null;
+  /** The largest file that is taken. */
+  readonly maxUploadBytes: number;
   /** The model's name under which samples get texts written by hand, or "". */
   readonly byHand: string;
   /** Whether who looks runs the function, and so is told why something failed. */

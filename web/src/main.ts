@@ -253,7 +253,7 @@ class Page implements Actions {
   }
 
   async #upload(files: readonly Wanted[]): Promise<void> {
-    const { uploads, bucket } = this.#config;
+    const { uploads, bucket, maxUploadBytes } = this.#config;
     if (uploads === null) return;
     const pictures = files.filter(({ name, file }) => looksLikePicture(name, file.type));
     const others = files.length - pictures.length;
@@ -265,7 +265,7 @@ class Page implements Actions {
       this.#wall.upload(uploadOf(id, bucket, wanted.name, Date.now()), null);
     }
     if (pictures.length > 0) this.toTop();
-    await uploadAll(uploads, pictures, (wanted, generation, why) => {
+    await uploadAll(uploads, maxUploadBytes, pictures, (wanted, generation, why) => {
       const id = ids.get(wanted) ?? "";
       const shown = uploadOf(id, bucket, wanted.name, Date.now());
       const now =

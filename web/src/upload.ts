@@ -1,5 +1,7 @@
 /** Files from this machine into the bucket: dropped, or chosen. */
 
+import { bytesInWords } from "./words";
+
 const AT_ONCE = 4;
 const SUFFIXES = /\.(avif|bmp|gif|heic|heif|jpe?g|png|svg|tiff?|webp)$/i;
 
@@ -36,6 +38,7 @@ export function chosen(files: FileList): Wanted[] {
 /** Upload files, a few at a time; `done` is told of each with its generation, or why not. */
 export async function uploadAll(
   uploads: string,
+  maxBytes: number,
   files: readonly Wanted[],
   done: (wanted: Wanted, generation: number | null, why: string) => void,
 ): Promise<void> {
@@ -43,7 +46,7 @@ export async function uploadAll(
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       try {
-        done(next, await upload(uploads, next), "");
+        done(next, await upload(uploads, maxBytes, next), "");
       } catch (error) {
         done(next, null, error instanceof Error ? error.message : String(error));
       }
@@ -52,7 +55,9 @@ export async function uploadAll(
   await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
-async function upload(uploads: string, { name, file }: Wanted): Promise<number> {
+async function upload(uploads: string, maxBytes: number, { name, file }: Wanted): Promise<number> {
+  // Refused by the server too, but a browser that is cut off while it sends does not hear why.
+  if (file.size > maxBytes) throw new Error(`At most ${bytesInWords(maxBytes)} here.`);
   const response = await fetch(uploads + encodeURIComponent(name.toWellFormed()), {
     method: "PUT",
     body: file,
