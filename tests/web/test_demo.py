@@ -42,7 +42,7 @@ def test_demo_serves_the_page(visit: Visit, built: str, whole_stack: None) -> No
         url = said[-1].split()[-1]
         assert call("GET", f"{url}/config.json").json()["bucket"] == BUCKET
         visit.open(url)
-        visit.sees(visit.tile("cat.webp"), "Described")
+        visit.sees(visit.tile("samples/cat.webp"), "Described")
         demo.send_signal(signal.SIGINT)
         said += list(lines)
         assert demo.wait(30) == 130

@@ -191,6 +191,9 @@ def test_text_is_text(visit: Visit, open_page: Callable[[], None], records: Reco
     """Markup in any field of a record is shown as it is, and does nothing."""
     more: dict[str, Any] = {
         "altText": HOSTILE,
+        "textInImage": HOSTILE,
+        "descriptions": {HOSTILE: HOSTILE},
+        "reusedFrom": HOSTILE,
         "tags": [HOSTILE],
         "model": HOSTILE,
         "language": HOSTILE,
@@ -222,7 +225,10 @@ def test_text_is_text(visit: Visit, open_page: Callable[[], None], records: Reco
 
 def test_details(visit: Visit, open_page: Callable[[], None], records: Records) -> None:
     """Everything about one picture, by keyboard alone, and back to where one was."""
-    records.described("coffee.jpg", "A cup of coffee.", tags=["drink"], altText="Coffee")
+    more: dict[str, Any] = {"tags": ["drink"], "altText": "Coffee", "textInImage": "CAFÉ"}
+    more |= {"descriptions": {"en": "A cup of coffee.", "de": "Eine Tasse Kaffee."}}
+    more |= {"decorative": True, "reusedFrom": "gs://uploads/cup.jpg"}
+    records.described("coffee.jpg", "A cup of coffee.", **more)
     records.described("cat.webp", ago=5)
     open_page()
     visit.tile("coffee.jpg").get_by_role("link").focus()
@@ -231,8 +237,10 @@ def test_details(visit: Visit, open_page: Callable[[], None], records: Records) 
     visit.sees(dialog, "A cup of coffee.")
     assert dialog.get_attribute("open") is not None
     facts = dialog.locator("dl").inner_text()
-    for fact in ("a-model", "English", "drink", "340 (300 in, 40 out)", "22 kB", "uploads"):
-        assert fact in facts or fact == "English"
+    for fact in ("a-model", "en", "drink", "340 (300 in, 40 out)", "22 kB", "uploads"):
+        assert fact in facts
+    for words in ("German", "Eine Tasse Kaffee.", "CAFÉ", "alt text may be empty", "cup.jpg"):
+        visit.sees(dialog, words)
     visit.sees(dialog, "First text after 0.8 s, done after 3.0 s")
     assert dialog.locator("img").evaluate("(image) => image.decode().then(() => true)")
     for scheme in ("light", "dark"):

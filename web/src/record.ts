@@ -37,6 +37,13 @@ export interface Picture {
   /** How much of the text stood there before the last change: the rest is fresh. */
   readonly settled: number;
   readonly altText: string;
+  /** A model's suggestion. */
+  readonly decorative: boolean;
+  readonly textInImage: string;
+  /** Texts in other languages, by their tags. */
+  readonly others: readonly (readonly [language: string, text: string])[];
+  /** The object whose words these are, or "". */
+  readonly reusedFrom: string;
   readonly tags: readonly string[];
   readonly language: string;
   readonly model: string;
@@ -78,6 +85,12 @@ export function pictureOf(id: string, data: unknown, before?: Picture): Picture 
     text,
     settled: goesOn ? before.text.length : phase === "writing" ? 0 : text.length,
     altText: textOf(fields["altText"]),
+    decorative: fields["decorative"] === true,
+    textInImage: textOf(fields["textInImage"]),
+    others: Object.entries(mapOf(fields["descriptions"])).flatMap(([language, other]) =>
+      typeof other === "string" && language !== fields["language"] ? [[language, other]] : [],
+    ),
+    reusedFrom: textOf(fields["reusedFrom"]),
     tags: listOf(fields["tags"]).filter((tag) => typeof tag === "string"),
     language: textOf(fields["language"]),
     model: textOf(fields["model"]),

@@ -109,7 +109,12 @@ function found(picture: Picture, config: Config, act: Actions): TemplateResult {
         ? html`<p class="reason" dir="auto">${picture.message}</p>`
         : nothing}
       ${text(picture)}
-      ${picture.altText === "" ? nothing : html`<h3>Alt text</h3><p dir="auto">${picture.altText}</p>`}
+      ${picture.others.map(([language, other]) => part(languageName(language), other, language))}
+      ${part("Alt text", picture.altText, picture.language)}
+      ${picture.decorative
+        ? html`<p class="origin">The model takes it for decoration: alt text may be empty.</p>`
+        : nothing}
+      ${part("Text in the picture", picture.textInImage)}
       ${picture.text === ""
         ? nothing
         : html`<p class="origin">${provenance(picture, config.byHand)}</p>`}
@@ -127,6 +132,12 @@ function found(picture: Picture, config: Config, act: Actions): TemplateResult {
       ${timeBar(picture)} ${facts(picture)}
     </div>
   `;
+}
+
+function part(title: string, words: string, language = ""): TemplateResult | typeof nothing {
+  if (words === "") return nothing;
+  return html`<h3>${title}</h3>
+    <p class="text" dir="auto" lang=${language || nothing}>${words}</p>`;
 }
 
 function tile(picture: Picture, config: Config, act: Actions): TemplateResult {
@@ -211,6 +222,7 @@ function facts(picture: Picture): TemplateResult {
     ["Language", picture.language],
     ["Tags", picture.tags.join(", ")],
     ["Tokens", tokens(usage)],
+    ["Words of", picture.reusedFrom],
     ["Try", picture.attempt === 0 ? null : picture.attempt],
     ["Type", picture.contentType],
     ["Size", picture.size === null ? null : bytesInWords(picture.size)],

@@ -252,7 +252,10 @@ const searched = new WeakMap<Picture, string>();
 function contains(picture: Picture, wanted: readonly string[]): boolean {
   let text = searched.get(picture);
   if (text === undefined) {
-    text = plainWords([picture.name, picture.text, picture.altText, ...picture.tags].join("\n"));
+    const others = picture.others.map(([, other]) => other);
+    const { name, altText, textInImage, tags } = picture;
+    const all = [name, picture.text, altText, textInImage, ...tags, ...others];
+    text = plainWords(all.join("\n"));
     searched.set(picture, text);
   }
   const found = text;

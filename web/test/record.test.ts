@@ -16,6 +16,26 @@ test("a finished record is read whole", () => {
   assert.deepEqual(picture.times, { start: 1000, firstText: 1700, update: null, complete: 4000 });
 });
 
+test("what was asked for beside the description is read, as far as it is of its shape", () => {
+  const picture = pictureOf(
+    "a",
+    described({
+      language: "en",
+      descriptions: { en: "A cat sleeps.", de: "Eine Katze schläft.", fr: 5 },
+      decorative: true,
+      textInImage: "EXIT",
+      reusedFrom: "gs://uploads/b.jpg",
+    }),
+  );
+  assert.deepEqual(picture.others, [["de", "Eine Katze schläft."]]);
+  assert.equal(picture.decorative, true);
+  assert.equal(picture.textInImage, "EXIT");
+  assert.equal(picture.reusedFrom, "gs://uploads/b.jpg");
+  const foreign = { decorative: "yes", textInImage: [], descriptions: "x", reusedFrom: {} };
+  const odd = pictureOf("a", described(foreign));
+  assert.deepEqual([odd.others, odd.decorative, odd.textInImage, odd.reusedFrom], [[], false, "", ""]);
+});
+
 test("what a record does not have, or has in a foreign shape, reads as absent", () => {
   for (const data of [
     {},

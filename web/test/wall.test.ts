@@ -127,7 +127,7 @@ test("several ends are told together", () => {
 test("each filter keeps what it names", () => {
   const picture = pictureOf(
     "a",
-    described({ name: "holiday/cat.jpg", language: "de", tags: ["animal"], altText: "Grüße" }),
+    described({ name: "holiday/cat.jpg", language: "de", tags: ["animal"], altText: "Grüße", descriptions: { fr: "Un chat" } }),
   );
   const grown = pictureOf("b", writing("A cat"));
   const kept = (filters: object, one = picture): boolean =>
@@ -137,6 +137,7 @@ test("each filter keeps what it names", () => {
     { words: "  SLEEPS cat " },
     { words: "grüsse".replace("ss", "ß") },
     { words: "holiday animal" },
+    { words: "un chat" },
     { prefix: "holiday/" },
     { outcome: "described" },
     { model: "a-model" },
