@@ -18,6 +18,7 @@ module "describer" {
   point_in_time_recovery   = var.point_in_time_recovery
   record_ttl_days          = var.record_ttl_days
   readers                  = var.readers
+  writers                  = var.writers
   manage_rules             = var.manage_rules
   runtime                  = var.runtime
   timeout_seconds          = var.timeout_seconds

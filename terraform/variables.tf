@@ -87,8 +87,14 @@ variable "record_ttl_days" {
 }
 
 variable "readers" {
-  description = "Who may read records from a web or mobile client: none, signed_in (any Firebase Authentication user, anonymous ones too) or public. No client may ever write."
+  description = "Who may read records from a web or mobile client: none, signed_in (any Firebase Authentication user, anonymous ones too) or public."
   type        = string
+  default     = null
+}
+
+variable "writers" {
+  description = "Verified e-mail addresses of Firebase Authentication users who may approve finished records, or put words of their own in place of the model's (`source` person), and nothing else. `readers` must let them read."
+  type        = list(string)
   default     = null
 }
 

@@ -20,6 +20,7 @@ clients.
     model, language, promptHash, finishReason    string      what made the text
     reusedFrom              string      `gs://` address whose text this is
     usage                   map         promptTokens, completionTokens, totalTokens
+    approved                map         by, time, modelDescription; written by hand only
     status                  map         state, outcome, message, attempt, refusals, refusedSince,
                                         eventId, startTime, firstTextTime, updateTime, completeTime
     lease                   map         owner, expireTime; while a delivery is at work
@@ -58,6 +59,8 @@ _TEXT = (
     "finishReason",
     "usage",
     "converted",
+    # By hand, and of the words that go.
+    "approved",
 )
 # Everything that an earlier generation or attempt may have left.
 _LEFTOVERS = ("md5Hash", "partialText", *_TEXT)

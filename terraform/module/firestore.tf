@@ -6,6 +6,7 @@ locals {
   rules = templatefile("${path.module}/firestore.rules.tftpl", {
     collection = var.firestore_collection
     readers    = var.readers
+    writers    = var.writers
   })
 
   # Long texts that nobody queries cost an index entry per write, and times that only grow cap a

@@ -171,7 +171,7 @@ variable "record_ttl_days" {
 }
 
 variable "readers" {
-  description = "Who may read records from a web or mobile client: none, signed_in (any Firebase Authentication user, anonymous ones too) or public. No client may ever write."
+  description = "Who may read records from a web or mobile client: none, signed_in (any Firebase Authentication user, anonymous ones too) or public."
   type        = string
   default     = "none"
   nullable    = false
@@ -184,6 +184,24 @@ variable "readers" {
   validation {
     condition     = var.readers == "none" || coalesce(var.manage_rules, var.create_database)
     error_message = "readers: security rules are not managed here (see manage_rules), so this would have no effect; take the output firestore_rules into your own rules."
+  }
+}
+
+variable "writers" {
+  description = "Verified e-mail addresses of Firebase Authentication users who may approve finished records, or put words of their own in place of the model's (`source` person), and nothing else. `readers` must let them read."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  # Nothing that could end the quotes in which the rules have it.
+  validation {
+    condition     = alltrue([for address in var.writers : length(regexall("^[A-Za-z0-9.!#%&*+/=?^_{|}~-]+@[A-Za-z0-9.-]+$", address)) == 1])
+    error_message = "writers: expected e-mail addresses, such as ada@example.com."
+  }
+
+  validation {
+    condition     = length(var.writers) == 0 || var.readers != "none"
+    error_message = "writers: readers is \"none\", so that nobody sees what there is to correct."
   }
 }
 

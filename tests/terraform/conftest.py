@@ -178,12 +178,14 @@ def _mirror() -> Path | None:
     return _SIBLING if (_SIBLING / "use-mirror").is_file() else None
 
 
-def rendered_rules(readers: str, collection: str, folder: Path) -> Path:
-    """Write the security rules for one value of `readers` into an empty folder."""
+def rendered_rules(
+    readers: str, collection: str, folder: Path, writers: tuple[str, ...] = ()
+) -> Path:
+    """Write the security rules for `readers` and `writers` into an empty folder."""
     if shutil.which("terraform") is None:
         missing("terraform is not installed (https://developer.hashicorp.com/terraform/install)")
     template = ROOT / "terraform" / "module" / "firestore.rules.tftpl"
-    variables = json.dumps({"collection": collection, "readers": readers})
+    variables = json.dumps({"collection": collection, "readers": readers, "writers": list(writers)})
     # In an empty folder, where the console needs no provider.
     done = subprocess.run(
         ["terraform", "console"],

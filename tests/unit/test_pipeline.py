@@ -642,11 +642,14 @@ def test_a_newer_generation_replaces_everything_of_the_older() -> None:
 
     async def scenario(b: Bench) -> None:
         assert (await b.deliver(1)).outcome == "described"
+        found = await b.store.read(IDENTITY)
+        assert found is not None
+        await b.store.update(IDENTITY, {"approved": {"by": "ada"}}, version=found.version)
         b.model.scripts = [Script(refusal=ModelRejectedError("the model answered 400"))]
         assert (await b.deliver(2)).outcome == "rejected"
 
     b = bench(scenario)
-    assert not {"description", "source", "finishReason", "usage"} & set(b.record)
+    assert not {"description", "source", "finishReason", "usage", "approved"} & set(b.record)
 
 
 def test_a_text_stays_while_its_image_is_described_again() -> None:

@@ -232,6 +232,35 @@ run "readers_without_managed_rules" {
   expect_failures = [var.readers]
 }
 
+run "writers_malformed" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    readers = "public"
+    writers = ["ada@example.com", "'] || true || 'x' in ['@example.com"]
+  }
+
+  expect_failures = [var.writers]
+}
+
+run "writers_without_readers" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    writers = ["ada@example.com"]
+  }
+
+  expect_failures = [var.writers]
+}
+
 run "runtime_unknown" {
   command = plan
 
