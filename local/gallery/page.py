@@ -72,6 +72,7 @@ def start_gallery(
     uploads: bool = True,
     bucket: str = BUCKET,
     page: Path = BUILT,
+    writer: str = "",
 ) -> Server:
     """Start the server of the built page.
 
@@ -83,6 +84,7 @@ def start_gallery(
         uploads: whether the page takes files.
         bucket: whose pictures are shown.
         page: folder of the built page.
+        writer: e-mail address of who is signed in and corrects; nobody by default.
     """
     port = port or free_port()
     host, _, firestore_port = firestore_host.rpartition(":")
@@ -96,6 +98,7 @@ def start_gallery(
         "uploads": "/uploads/" if uploads else None,
         "maxUploadBytes": MAX_UPLOAD_BYTES,
         "byHand": BY_HAND,
+        "writer": {"sub": "you", "email": writer} if writer else None,
         "operator": True,
     }
     command = [sys.executable, "-m", "local.gallery.server", "--port", str(port)]
@@ -113,6 +116,7 @@ def gallery(
     uploads: bool = True,
     bucket: str = BUCKET,
     page: Path = BUILT,
+    writer: str = "",
 ) -> Iterator[Server]:
     """Run the server of the built page. Arguments: `start_gallery`."""
     server = start_gallery(
@@ -123,6 +127,7 @@ def gallery(
         uploads=uploads,
         bucket=bucket,
         page=page,
+        writer=writer,
     )
     with running(server, _READY):
         yield server
@@ -138,6 +143,7 @@ def gallery_of(demo: Demo) -> Iterator[Server]:
         storage_url=demo.bucket_url,
         project=project,
         port=free_port(PAGE_PORT),
+        writer="you@localhost.example",
     ) as server:
         yield server
 

@@ -138,6 +138,10 @@ class Records:
         path = f"/emulator/v1/projects/{PROJECT}/databases/(default)/documents"
         call("DELETE", f"http://{self._host}{path}").raise_for_status()
 
+    def read(self, name: str) -> dict[str, Any]:
+        """Read one."""
+        return self._records.document(record_id(BUCKET, name)).get().to_dict() or {}
+
     def delete(self, name: str) -> None:
         """Delete one."""
         self._records.document(record_id(BUCKET, name)).delete()

@@ -15,6 +15,8 @@ export interface Config {
   readonly maxUploadBytes: number;
   /** The model's name under which samples get texts written by hand, or "". */
   readonly byHand: string;
+  /** Who is signed in and may correct, as the emulator takes it; null: nobody. */
+  readonly writer: { readonly sub: string; readonly email: string } | null;
   /** Whether who looks runs the function, and so is told why something failed. */
   readonly operator: boolean;
 }

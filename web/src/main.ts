@@ -118,21 +118,34 @@ class Page implements Actions {
   };
 
   readonly copy = (text: string, button: HTMLElement): void => {
-    const label = button.textContent;
+    this.#tell(navigator.clipboard.writeText(text), button, "copied");
+  };
+
+  readonly approve = (picture: Picture, button: HTMLElement): void => {
+    this.#tell(this.#store.approve(picture), button, "approved");
+  };
+
+  readonly correct = (picture: Picture, words: string, button: HTMLElement): void => {
+    this.#tell(this.#store.correct(picture, words), button, "saved");
+  };
+
+  /** Say beside a button, and to those who listen, how it went. */
+  #tell(done: Promise<void>, button: HTMLElement, well: string): void {
+    const label = button.textContent.trim();
     const say = (words: string): void => {
       button.dataset["said"] = words;
       setTimeout(() => delete button.dataset["said"], ANNOUNCE_MILLISECONDS);
-      this.#say(`${label.trim()}: ${words}`);
+      this.#say(`${label}: ${words}`);
     };
-    navigator.clipboard.writeText(text).then(
+    done.then(
       () => {
-        say("copied");
+        say(well);
       },
       () => {
         say("not allowed");
       },
     );
-  };
+  }
 
   #draw(): void {
     const now = Date.now();

@@ -48,6 +48,10 @@ export interface Picture {
   readonly language: string;
   readonly model: string;
   readonly byPerson: boolean;
+  /** The user id of who approved it, or wrote it; "" where nobody did. */
+  readonly approvedBy: string;
+  /** What the model wrote, where a person wrote something else. */
+  readonly modelText: string;
   readonly attempt: number;
   /** Whether somebody holds the lease, that is, works on it. */
   readonly held: boolean;
@@ -95,6 +99,8 @@ export function pictureOf(id: string, data: unknown, before?: Picture): Picture 
     language: textOf(fields["language"]),
     model: textOf(fields["model"]),
     byPerson: fields["source"] === "person",
+    approvedBy: textOf(mapOf(fields["approved"])["by"]),
+    modelText: textOf(mapOf(fields["approved"])["modelDescription"]),
     attempt: numberOf(status["attempt"]) ?? 0,
     held: "expireTime" in mapOf(fields["lease"]),
     message: textOf(status["message"]),

@@ -30,11 +30,14 @@ import {
   type Query,
   type QueryDocumentSnapshot,
   type QuerySnapshot,
+  serverTimestamp,
   startAfter,
   startAt,
   type Unsubscribe,
+  updateDoc,
 } from "@firebase/firestore";
 import type { Config } from "./config";
+import type { Picture } from "./record";
 import type { Change } from "./wall";
 
 export const PAGE_SIZE = 60;
@@ -52,7 +55,7 @@ export interface Listener {
   paged(more: boolean): void;
 }
 
-interface Page {
+interface Stretch {
   readonly name: string;
   readonly records: Query;
   readonly ids: Set<string>;
@@ -64,9 +67,10 @@ export class Store {
   readonly #database: Firestore;
   readonly #records: Query;
   readonly #collection: string;
+  readonly #writer: string;
   readonly #listener: Listener;
   #stopOthers: Unsubscribe[] = [];
-  #pages: Page[] = [];
+  #pages: Stretch[] = [];
   #named = 0;
   #last: QueryDocumentSnapshot | null = null;
   #loading = false;
@@ -77,7 +81,12 @@ export class Store {
     initializeFirestore(app, {}, config.database);
     this.#database = getFirestore(app, config.database);
     const { emulator } = config;
-    if (emulator !== null) connectFirestoreEmulator(this.#database, emulator.host, emulator.port);
+    this.#writer = config.writer?.sub ?? "";
+    if (emulator !== null) {
+      const token = config.writer === null ? {} : { ...config.writer, email_verified: true };
+      const options = config.writer === null ? {} : { mockUserToken: { ...token, sub: this.#writer } };
+      connectFirestoreEmulator(this.#database, emulator.host, emulator.port, options);
+    }
     this.#collection = config.collection;
     this.#listener = listener;
     this.#records = query(
@@ -120,7 +129,7 @@ export class Store {
    * @param growing - records that are not finished; their pages are awake.
    */
   look(seen: readonly string[], growing: readonly string[]): void {
-    const has = ({ ids }: Page): boolean => seen.some((id) => ids.has(id));
+    const has = ({ ids }: Stretch): boolean => seen.some((id) => ids.has(id));
     const near = this.#pages.map(has);
     this.#pages.forEach((page, place) => {
       const awake =
@@ -151,6 +160,23 @@ export class Store {
         this.#failed(error);
       },
     );
+  }
+
+  /** Approve the words there are. The rules say whether this user may. */
+  approve(picture: Picture): Promise<void> {
+    return this.#sign(picture.id, picture.byPerson ? picture.modelText : "", {});
+  }
+
+  /** Put a person's words in place of the model's, which stay beside them. */
+  correct(picture: Picture, description: string): Promise<void> {
+    const words = picture.byPerson ? picture.modelText : picture.text;
+    return this.#sign(picture.id, words, { description, source: "person" });
+  }
+
+  #sign(id: string, modelDescription: string, fields: object): Promise<void> {
+    const words = modelDescription === "" ? {} : { modelDescription };
+    const approved = { by: this.#writer, time: serverTimestamp(), ...words };
+    return updateDoc(doc(this.#database, this.#collection, id), { ...fields, approved });
   }
 
   #begin(anchor: QueryDocumentSnapshot | null): void {
@@ -190,7 +216,7 @@ export class Store {
     });
   }
 
-  #wake(page: Page, then: (found: QuerySnapshot) => void = () => undefined): void {
+  #wake(page: Stretch, then: (found: QuerySnapshot) => void = () => undefined): void {
     page.stop = this.#listen(page.name, page.records, page.ids, then);
   }
 

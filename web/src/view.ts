@@ -7,7 +7,7 @@ import { repeat } from "lit-html/directives/repeat.js";
 import { pictureUrl, type Config } from "./config";
 import { COPIES } from "./copies";
 import { type Live, PLOTTED_MINUTES } from "./live";
-import type { Picture } from "./record";
+import { isFinished, type Picture } from "./record";
 import type { Connection } from "./store";
 import { type Filters, IN_PROGRESS, NO_FILTERS } from "./wall";
 import { altOf, bytesInWords, outcomeLabel, provenance, said, secondsInWords } from "./words";
@@ -40,6 +40,8 @@ export interface Actions {
   readonly choose: (files: FileList) => void;
   readonly dismiss: (id: string) => void;
   readonly copy: (text: string, button: HTMLElement) => void;
+  readonly approve: (picture: Picture, button: HTMLElement) => void;
+  readonly correct: (picture: Picture, words: string, button: HTMLElement) => void;
   readonly close: () => void;
 }
 
@@ -118,6 +120,13 @@ function found(picture: Picture, config: Config, act: Actions): TemplateResult {
       ${picture.text === ""
         ? nothing
         : html`<p class="origin">${provenance(picture, config.byHand)}</p>`}
+      ${picture.modelText === ""
+        ? nothing
+        : html`<details>
+            <summary>What the model wrote</summary>
+            <p class="text" dir="auto">${picture.modelText}</p>
+          </details>`}
+      ${config.writer !== null && isFinished(picture) ? correction(picture, act) : nothing}
       <p class="copies">
         ${COPIES.map(
           ({ title, make }) => html`<button
@@ -132,6 +141,39 @@ function found(picture: Picture, config: Config, act: Actions): TemplateResult {
       ${timeBar(picture)} ${facts(picture)}
     </div>
   `;
+}
+
+/** A form for words of one's own, and a button for the words there are. */
+function correction(picture: Picture, act: Actions): TemplateResult {
+  return html`${keyed(
+    picture.id,
+    html`<details>
+      <summary>${picture.text === "" ? "Describe it yourself" : "Correct it"}</summary>
+      <form
+        @submit=${(event: SubmitEvent) => {
+          event.preventDefault();
+          const form = event.currentTarget as HTMLFormElement;
+          const words = form.querySelector("textarea")?.value.trim() ?? "";
+          const button = form.querySelector("button");
+          if (words !== "" && button !== null) act.correct(picture, words, button);
+        }}
+      >
+        <label>Words in place of these
+          <textarea rows="6" required maxlength="65536" .defaultValue=${picture.text}></textarea>
+        </label>
+        <button>Save</button>
+      </form>
+    </details>`,
+  )}
+  ${picture.text !== "" && picture.approvedBy === ""
+    ? html`<p><button
+          @click=${(event: Event) => {
+            act.approve(picture, event.currentTarget as HTMLElement);
+          }}
+        >
+          Approve
+        </button></p>`
+    : nothing}`;
 }
 
 function part(title: string, words: string, language = ""): TemplateResult | typeof nothing {

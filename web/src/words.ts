@@ -84,9 +84,9 @@ export function provenance(picture: Picture, byHand = ""): string {
   if (picture.text === "") return "";
   if (picture.byPerson) return "Written by a person";
   if (byHand !== "" && picture.model === byHand) return "Written by hand for this sample";
-  return picture.model === ""
-    ? "Written by a model, may be wrong"
-    : `Written by a model (${picture.model}), may be wrong`;
+  const model = picture.model === "" ? "a model" : `a model (${picture.model})`;
+  if (picture.approvedBy !== "") return `Written by ${model}, approved by a person`;
+  return `Written by ${model}, may be wrong`;
 }
 
 /** Give the words for someone who does not see the picture. */

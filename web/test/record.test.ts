@@ -36,6 +36,14 @@ test("what was asked for beside the description is read, as far as it is of its 
   assert.deepEqual([odd.others, odd.decorative, odd.textInImage, odd.reusedFrom], [[], false, "", ""]);
 });
 
+test("an approval is read, and what the model wrote before a person did", () => {
+  const approved = { by: "ada", time: at(5), modelDescription: "A dog." };
+  const picture = pictureOf("a", described({ source: "person", approved }));
+  assert.deepEqual([picture.byPerson, picture.approvedBy, picture.modelText], [true, "ada", "A dog."]);
+  const odd = pictureOf("a", described({ approved: { by: 5, modelDescription: [] } }));
+  assert.deepEqual([odd.approvedBy, odd.modelText], ["", ""]);
+});
+
 test("what a record does not have, or has in a foreign shape, reads as absent", () => {
   for (const data of [
     {},

@@ -44,6 +44,8 @@ test("who wrote it is said with the text, and not without", () => {
   );
   assert.equal(provenance(pictureOf("a", described({ source: "person" }))), "Written by a person");
   assert.equal(provenance(pictureOf("a", failed("blocked", ""))), "");
+  const approved = pictureOf("a", described({ approved: { by: "ada", time: 5 } }));
+  assert.equal(provenance(approved), "Written by a model (a-model), approved by a person");
   const replayed = pictureOf("a", described());
   assert.equal(provenance(replayed, "a-model"), "Written by hand for this sample");
   assert.match(provenance(pictureOf("a", described({ model: "" })), ""), /by a model, may/);
