@@ -194,6 +194,7 @@ def test_text_is_text(visit: Visit, open_page: Callable[[], None], records: Reco
         "textInImage": HOSTILE,
         "descriptions": {HOSTILE: HOSTILE},
         "reusedFrom": HOSTILE,
+        "converted": HOSTILE,
         "tags": [HOSTILE],
         "model": HOSTILE,
         "language": HOSTILE,
@@ -228,6 +229,7 @@ def test_details(visit: Visit, open_page: Callable[[], None], records: Records) 
     more: dict[str, Any] = {"tags": ["drink"], "altText": "Coffee", "textInImage": "CAFÉ"}
     more |= {"descriptions": {"en": "A cup of coffee.", "de": "Eine Tasse Kaffee."}}
     more |= {"decorative": True, "reusedFrom": "gs://uploads/cup.jpg"}
+    more |= {"converted": "first of 12 frames"}
     records.described("coffee.jpg", "A cup of coffee.", **more)
     records.described("cat.webp", ago=5)
     open_page()
@@ -239,7 +241,14 @@ def test_details(visit: Visit, open_page: Callable[[], None], records: Records) 
     facts = dialog.locator("dl").inner_text()
     for fact in ("a-model", "en", "drink", "340 (300 in, 40 out)", "22 kB", "uploads"):
         assert fact in facts
-    for words in ("German", "Eine Tasse Kaffee.", "CAFÉ", "alt text may be empty", "cup.jpg"):
+    for words in (
+        "German",
+        "Eine Tasse Kaffee.",
+        "CAFÉ",
+        "alt text may be empty",
+        "cup.jpg",
+        "12 frames",
+    ):
         visit.sees(dialog, words)
     visit.sees(dialog, "First text after 0.8 s, done after 3.0 s")
     assert dialog.locator("img").evaluate("(image) => image.decode().then(() => true)")

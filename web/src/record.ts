@@ -42,6 +42,8 @@ export interface Picture {
   readonly textInImage: string;
   /** Texts in other languages, by their tags. */
   readonly others: readonly (readonly [language: string, text: string])[];
+  /** What was sent in its place, in words, or "". */
+  readonly converted: string;
   /** The object whose words these are, or "". */
   readonly reusedFrom: string;
   readonly tags: readonly string[];
@@ -94,6 +96,7 @@ export function pictureOf(id: string, data: unknown, before?: Picture): Picture 
     others: Object.entries(mapOf(fields["descriptions"])).flatMap(([language, other]) =>
       typeof other === "string" && language !== fields["language"] ? [[language, other]] : [],
     ),
+    converted: textOf(fields["converted"]),
     reusedFrom: textOf(fields["reusedFrom"]),
     tags: listOf(fields["tags"]).filter((tag) => typeof tag === "string"),
     language: textOf(fields["language"]),

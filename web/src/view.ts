@@ -264,6 +264,7 @@ function facts(picture: Picture): TemplateResult {
     ["Language", picture.language],
     ["Tags", picture.tags.join(", ")],
     ["Tokens", tokens(usage)],
+    ["Sent as", picture.converted],
     ["Words of", picture.reusedFrom],
     ["Try", picture.attempt === 0 ? null : picture.attempt],
     ["Type", picture.contentType],

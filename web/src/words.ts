@@ -27,13 +27,13 @@ const OUTCOMES: Readonly<Record<string, Said>> = {
   unsupported: {
     label: "Not this format",
     tone: "bad",
-    detail: "Only PNG, JPEG, WebP, HEIC and HEIF can be described.",
+    detail: "The model does not take images of this format.",
   },
   too_large: { label: "Too large", tone: "bad", detail: "It has more bytes than may be sent." },
   unreadable: {
     label: "Not readable",
     tone: "bad",
-    detail: "It says that it is an image, but its bytes do not.",
+    detail: "It is said to be an image, but its bytes are not.",
   },
   gone: {
     label: "Gone",
