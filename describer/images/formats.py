@@ -270,7 +270,8 @@ def likely_image_type(upload: Upload) -> str | None:
 
     Returns:
         An `image/...` type; "" if it is something else; None if only the bytes can tell, which is
-        also so where another type is declared for the name of an image that can be sent.
+        also so where another type is declared for the name of an image that can be sent or
+        converted.
     """
     declared = _ALIASES.get(upload.content_type, upload.content_type)
     # A type that only some programs know is one of an image as well.
@@ -279,7 +280,7 @@ def likely_image_type(upload: Upload) -> str | None:
     stem, dot, extension = upload.name.rpartition("/")[2].rpartition(".")
     known = _EXTENSIONS.get(extension.lower()) if stem and dot else None
     if declared not in _UNTOLD_TYPES:
-        return None if known in SENDABLE_TYPES else ""
+        return None if known in CONVERTIBLE_TYPES else ""
     if known is None and stem and dot and _OTHER_TYPES.guess_type(f"x.{extension}")[0]:
         return ""
     return known

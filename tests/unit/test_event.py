@@ -123,7 +123,7 @@ def test_another_event_type_is_not_ours() -> None:
         ("image/png", "x.txt", "image/png"),
         ("IMAGE/JPG; q=1", "x", "image/jpeg"),
         ("text/html", "x.png", None),
-        ("text/html", "x.tiff", ""),
+        ("text/html", "x.tiff", None),
         ("text/html", "x", ""),
         ("application/x-www-form-urlencoded", "x.png", "image/png"),
         ("application/x-www-form-urlencoded", "x", None),
