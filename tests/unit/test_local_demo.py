@@ -24,7 +24,7 @@ from describer.images.room import Buffer
 from describer.values import Upload
 from local.demo.__main__ import Screen, news
 from local.demo.recording import Recording
-from local.demo.records import Unrecorded, View, newest, view_of
+from local.demo.records import Listener, Unrecorded, View, newest, view_of
 from local.demo.screen import Picture, cards, rows_for, shows_colours, summary, thumbnail
 from local.servers.bucket import SAMPLES, LocalFiles, images_in, upload_url
 from local.servers.choice import ModelChoice, choose_model
@@ -514,3 +514,27 @@ def test_the_readmes_film_is_small_and_shows_whole_texts() -> None:
         " ".join(line for _, line in sorted(lines, key=lambda line: int(line[0])))
     )
     assert all(text in shown for text in texts_by_digest().values())
+
+
+class _Silent:
+    """A collection whose listener stays open and hears nothing, as it was seen to do."""
+
+    is_active = True
+
+    def on_snapshot(self, _: Any) -> "_Silent":
+        return self
+
+    def limit(self, _: int) -> "_Silent":
+        return self
+
+    def get(self, timeout: float) -> list["_Silent"]:
+        return [self]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": "a.jpg"}
+
+
+def test_a_silent_listener_is_not_believed() -> None:
+    """The records are read, where nothing was heard for a while."""
+    assert Listener(_Silent()).records() == {}
+    assert Listener(_Silent(), silent_seconds=0.0).records() == {"a.jpg": {"name": "a.jpg"}}
