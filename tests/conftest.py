@@ -39,7 +39,7 @@ def firestore_server() -> Iterator[Server]:
     with firestore_emulator() as server:
         os.environ["FIRESTORE_EMULATOR_HOST"] = server.host
         yield server
-        del os.environ["FIRESTORE_EMULATOR_HOST"]
+        os.environ.pop("FIRESTORE_EMULATOR_HOST", None)
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ def gcs() -> Iterator[Server]:
     with gcs_server() as server:
         os.environ["STORAGE_EMULATOR_HOST"] = server.url
         yield server
-        del os.environ["STORAGE_EMULATOR_HOST"]
+        os.environ.pop("STORAGE_EMULATOR_HOST", None)
 
 
 @pytest.fixture

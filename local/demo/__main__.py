@@ -325,7 +325,11 @@ def _stay(
     console.print()
     records = site.records()
     seen = {name: records[name]["generation"] for name in shown if name in records}
+    terminal = sys.stdout.isatty()
     while True:
+        # A closed terminal is none any more; where make is its first process, nobody says so.
+        if terminal and not sys.stdout.isatty():
+            raise KeyboardInterrupt
         if _new(site.records(), seen):
             _show_new(console, site, seen)
         site.pause(0.2)

@@ -116,6 +116,9 @@ def choose_model(
         if not model:
             model = _served(settings.openai_base_url, settings.openai_api_key)
             named += ", which serves no other"
+        elif bucket:
+            # The function would try again for a day, and the demo would wait.
+            _check_it_answers(settings.openai_base_url)
         line = f"{model} at {settings.openai_base_url} ({named})"
     elif project and credentials_file(environ):
         kind = "vertex"
@@ -173,6 +176,14 @@ def _what_is_missing(environ: Mapping[str, str]) -> str:
         "For a real one set OPENAI_BASE_URL,"
         " or GOOGLE_CLOUD_PROJECT after `gcloud auth application-default login`"
     )
+
+
+def _check_it_answers(base_url: str) -> None:
+    """Look whether anything listens; whatever it says is for the function to judge."""
+    try:
+        call("GET", f"{base_url}/models", timeout_seconds=_ASK_SECONDS, anywhere=True)
+    except ConnectionError as exc:
+        raise SettingsError(f"OPENAI_BASE_URL: the server does not answer: {exc}") from exc
 
 
 def _served(base_url: str, key: str | None) -> str:

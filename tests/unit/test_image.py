@@ -16,7 +16,7 @@ from describer.errors import (
     UnsupportedImageError,
 )
 from describer.images.convert import RESERVED_BYTES, Converter, NeedsMemoryError, Order
-from describer.images.formats import HEAD_BYTES, sniff
+from describer.images.formats import HEAD_BYTES, sniff, type_of
 from describer.images.image import Image
 from describer.images.loading import (
     INLINE_BYTES_AT_ONCE,
@@ -96,6 +96,12 @@ def ftyp(major: bytes, *compatible: bytes) -> bytes:
         (b"BM", "image/bmp"),
         (b"MM\x00*", "image/tiff"),
         (b'<?xml version="1.0"?><SVG', "image/svg+xml"),
+        (b"\0\0\1\0\2\0", "image/x-icon"),
+        (b"\0\0\2\0\1\0", "image/x-cursor"),
+        (b"Pf\n", "image/x-portable-anymap"),
+        (b"P6 1 1 255\n", "image/x-portable-anymap"),
+        (b"\0\0\0\x18ftypcrx ", "image/x-raw"),
+        (b"%PDF-1.7", "application/pdf"),
         (b"<!DOCTYPE html>", None),
         (b"", None),
     ],
@@ -103,6 +109,24 @@ def ftyp(major: bytes, *compatible: bytes) -> bytes:
 def test_the_first_bytes_tell_the_type(head: bytes, expected: str | None) -> None:
     """Signatures; for the HEIF family the brands."""
     assert sniff(head) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "likely", "expected"),
+    [
+        (b"\0\0\2\0\0", "image/x-tga", "image/x-tga"),
+        (b"\0\0\x7f\0\0", "image/x-tga", None),
+        (b"\x0a\5\1", "image/x-pcx", "image/x-pcx"),
+        (b"\x0a", "image/x-tga", None),
+        (b"\0\0\2\0\0", "image/png", None),
+        (b"GIF89a", "image/x-tga", "image/gif"),
+    ],
+)
+def test_what_has_no_signature_is_taken_at_its_word(
+    head: bytes, likely: str, expected: str | None
+) -> None:
+    """Unless its first bytes speak against it."""
+    assert type_of(head, likely) == expected
 
 
 def test_vertex_gets_the_uri_and_nobody_reads_the_bytes() -> None:

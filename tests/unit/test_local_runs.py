@@ -244,6 +244,11 @@ def test_says_why_it_describes_nothing(
         pytest.param(
             {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, "MODEL is not set, and", id="model"
         ),
+        pytest.param(
+            {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "MODEL": "m"},
+            "the server does not answer",
+            id="server",
+        ),
     ],
 )
 def test_the_demo_refuses_at_once_what_the_function_would(

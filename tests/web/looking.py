@@ -1,10 +1,10 @@
 """A visitor of the gallery, and records for them to see."""
 
 import datetime as dt
-import os
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from google.cloud import firestore
 
 from describer.records.record import record_id
@@ -123,11 +123,9 @@ class Records:
     """Writes records as the function does, or as a hand might, past the rules."""
 
     def __init__(self, host: str) -> None:
-        os.environ["FIRESTORE_EMULATOR_HOST"] = host
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FIRESTORE_EMULATOR_HOST", host)
             client = firestore.Client(project=PROJECT)
-        finally:
-            del os.environ["FIRESTORE_EMULATOR_HOST"]
         self._client = client
         self._host = host
         self._records = client.collection(COLLECTION)
