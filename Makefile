@@ -21,13 +21,13 @@ demo upload describe: export NAMED := $(value FILE)
 demo upload describe: export FOLDER := $(value PWD)
 
 demo: $(READY)  ## Describe sample images, or FILE=..., on this machine, live; KEEP=1 stays up
-	@KEEP=$(KEEP) $(BIN)/python -m local.demo --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
+	@KEEP=$(KEEP) $(BIN)/python -m local.demo --folder="$$FOLDER" --named="$$NAMED" $(ARGS)
 
 upload: $(READY)  ## Describe images with the demo that stays up: make upload FILE=photo.jpg
-	@$(BIN)/python -m local.demo.upload --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
+	@$(BIN)/python -m local.demo.upload --folder="$$FOLDER" --named="$$NAMED" $(ARGS)
 
 describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg folder"
-	@$(BIN)/python -m local.demo.describe --folder "$$FOLDER" --named "$$NAMED" $(ARGS)
+	@$(BIN)/python -m local.demo.describe --folder="$$FOLDER" --named="$$NAMED" $(ARGS)
 
 describer: $(READY)  ## Look after what is deployed: make describer ARGS="show gs://bucket/name"
 	@$(BIN)/python -m operate $(ARGS)
