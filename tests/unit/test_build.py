@@ -1,6 +1,5 @@
 """What is built once for each instance, and what is said where it cannot be."""
 
-from dataclasses import replace
 from typing import Any
 
 import google.auth
