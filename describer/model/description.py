@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +21,7 @@ from describer.errors import (
 )
 from describer.images.image import Image
 from describer.model import retry
-from describer.model.outputs import Outputs, Wanted, read, visible
+from describer.model.outputs import Outputs, Wanted, clean, read, visible
 from describer.model.port import Model
 from describer.model.prompt import Instructions
 from describer.model.refusal import is_refusal, may_become_refusal
@@ -34,9 +33,6 @@ from describer.values import Usage
 MAX_TEXT_CHARACTERS = 65_536
 # After a finish reason that is to be believed, usage follows soon or not at all.
 QUIET_SECONDS = 5.0
-# All of C0 and C1 but tab and newline, and DEL.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_LINE_ENDS = re.compile(r"\r\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +150,10 @@ class Accumulator:
     @property
     def _answer(self) -> str:
         self._parts = ["".join(self._parts)]
-        text = _joined_surrogates(self._parts[0][:MAX_TEXT_CHARACTERS])
+        text = self._parts[0][:MAX_TEXT_CHARACTERS]
         if "</think>" in text:
             text = without_unopened(text)
-        return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text)).strip()
+        return clean(text)
 
     def finish(self) -> Description:
         """Judge what has come, after the last chunk.
@@ -197,15 +193,6 @@ class Accumulator:
                 usage=self.usage,
             )
         return Description(text, self.finish_reason, self.usage, found.fields)
-
-
-def _joined_surrogates(text: str) -> str:
-    """Join surrogate pairs that JSON escapes split; replace lone ones, which UTF-8 cannot hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 async def describe(

@@ -26,7 +26,9 @@ from describer.settings import (
 OUTPUT_FIELDS = ("altText", "decorative", "textInImage", "tags", "descriptions")
 
 _MOST_TAGS = 20
+# All of C0 and C1 but tab and newline, and DEL.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LINE_ENDS = re.compile(r"\r\n?")
 # The end of a sentence, with the quotes and brackets that may close it; also of Chinese and Hindi.
 _SENTENCE_END = re.compile(r"[.!?…]['\"”’»)\]]*(?=\s)|[。！？।]['\"”’»）」]*")  # noqa: RUF001
 # What a screen reader says by itself.
@@ -127,6 +129,19 @@ class Outputs:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
+def clean(text: str) -> str:
+    """Give what a record can hold: valid Unicode, of control characters newline and tab alone.
+
+    Surrogate pairs that JSON escapes or chunks split are joined; lone ones, which UTF-8 cannot
+    hold, are replaced. Every line end is a newline.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text)).strip()
+
+
 def visible(answer: str) -> str:
     """Give the description as far as it has been written; never a piece of JSON."""
     found = _parse(answer, partial="trailing-strings")
@@ -203,12 +218,8 @@ def _begins_as_object(answer: str) -> bool:
 
 
 def _text(value: object) -> str:
-    """Give a string without controls but newline and tab; "" for anything else."""
-    if not isinstance(value, str):
-        return ""
-    # An escape of half a pair, which UTF-8 cannot hold.
-    value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _CONTROLS.sub("", value.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    """Give a string, cleaned; "" for anything else."""
+    return clean(value) if isinstance(value, str) else ""
 
 
 def _alt_text(value: object, most: int) -> str:
