@@ -34,15 +34,15 @@ class Brake:
         self._left = 0
         self._over = False
 
-    async def take(self) -> None:
-        """Take one call of today.
+    async def take(self) -> str:
+        """Take one call of today, and give the day.
 
         Raises:
             OverLimitError: there is none left.
             StoreError: the count gave no clear answer.
         """
         if self._limit is None:
-            return
+            return ""
         self._waiting += 1
         try:
             async with self._turn:
@@ -54,12 +54,15 @@ class Brake:
                         "describer backfill --outcome over_limit"
                     )
                 self._left -= 1
+                return self._day
         finally:
             self._waiting -= 1
 
-    def give_back(self) -> None:
-        """Give a call back that the model refused: the next one here takes it."""
-        self._left += self._limit is not None
+    def give_back(self, day: str) -> None:
+        """Give a call of this day back that the model refused: the next one here takes it."""
+        # Another day's count knows nothing of it.
+        if self._limit is not None and day == self._day:
+            self._left += 1
 
     async def _count(self, limit: int) -> None:
         """Have calls left for all that wait here, as far as the day has them."""

@@ -350,7 +350,7 @@ class Pipeline:
         def on_asked(may_have_begun: bool) -> None:  # noqa: FBT001
             delivery.may_have_begun = may_have_begun
 
-        await self._brake.take()
+        day = await self._brake.take()
         try:
             description = await describe(
                 self._model,
@@ -378,7 +378,7 @@ class Pipeline:
             if overwritten is not None:
                 overwritten.cancel()
             if not delivery.may_have_begun:
-                self._brake.give_back()
+                self._brake.give_back(day)
         return description
 
     def _write_log(self, delivery: Delivery, answer: Answer) -> None:

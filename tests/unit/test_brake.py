@@ -34,8 +34,8 @@ class SlowStore(MemoryStore):
 async def passed(brake: Brake, calls: int) -> int:
     """Ask for so many calls at once; give how many may be made."""
     answers = await asyncio.gather(*(brake.take() for _ in range(calls)), return_exceptions=True)
-    assert all(answer is None or isinstance(answer, OverLimitError) for answer in answers)
-    return sum(answer is None for answer in answers)
+    assert all(isinstance(answer, str | OverLimitError) for answer in answers)
+    return sum(isinstance(answer, str) for answer in answers)
 
 
 def run(scenario: Callable[[SlowStore], Awaitable[Any]]) -> Any:
@@ -98,9 +98,22 @@ def test_a_call_that_was_refused_is_given_back() -> None:
 
     async def scenario(store: SlowStore) -> None:
         brake = Brake(store, 1, virtual.now)
-        await brake.take()
-        brake.give_back()
+        brake.give_back(await brake.take())
         assert await passed(brake, 2) == 1
+
+    run(scenario)
+
+
+def test_a_call_of_yesterday_is_not_given_to_today() -> None:
+    """Today's count knows nothing of it, and would be exceeded."""
+
+    async def scenario(store: SlowStore) -> None:
+        brake = Brake(store, 2, virtual.now)
+        yesterday = await brake.take()
+        await asyncio.sleep(24 * 3600)
+        assert await passed(brake, 1) == 1
+        brake.give_back(yesterday)
+        assert await passed(brake, 5) == 1
 
     run(scenario)
 
@@ -110,7 +123,7 @@ def test_without_a_limit_nothing_is_counted() -> None:
 
     async def scenario(store: SlowStore) -> None:
         brake = Brake(store, None, virtual.now)
-        brake.give_back()
+        brake.give_back(await brake.take())
         assert await passed(brake, 50) == 50
         assert store.additions == 0
 
