@@ -63,7 +63,8 @@ def build() -> str:
         return _run(["node", "build.mjs"])
 
 
-def start_gallery(
+@contextlib.contextmanager
+def gallery(
     *,
     firestore_host: str,
     storage_url: str,
@@ -73,8 +74,8 @@ def start_gallery(
     bucket: str = BUCKET,
     page: Path = BUILT,
     writer: str = "",
-) -> Server:
-    """Start the server of the built page.
+) -> Iterator[Server]:
+    """Run the server of the built page until the block ends.
 
     Args:
         firestore_host: `127.0.0.1:PORT` of the Firestore emulator.
@@ -103,33 +104,7 @@ def start_gallery(
     }
     command = [sys.executable, "-m", "local.gallery.server", "--port", str(port)]
     command += ["--storage", storage_url, "--config", json.dumps(config), "--page", str(page)]
-    return start("gallery", command, port, cwd=ROOT)
-
-
-@contextlib.contextmanager
-def gallery(
-    *,
-    firestore_host: str,
-    storage_url: str,
-    project: str,
-    port: int | None = None,
-    uploads: bool = True,
-    bucket: str = BUCKET,
-    page: Path = BUILT,
-    writer: str = "",
-) -> Iterator[Server]:
-    """Run the server of the built page. Arguments: `start_gallery`."""
-    server = start_gallery(
-        firestore_host=firestore_host,
-        storage_url=storage_url,
-        project=project,
-        port=port,
-        uploads=uploads,
-        bucket=bucket,
-        page=page,
-        writer=writer,
-    )
-    with running(server, _READY):
+    with running(start("gallery", command, port, cwd=ROOT), _READY) as server:
         yield server
 
 
