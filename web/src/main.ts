@@ -179,13 +179,18 @@ class Page implements Actions {
     if (JSON.stringify(now) !== JSON.stringify(this.#choices)) this.#choices = now;
   }
 
-  /** Tell the store what is in sight: what stands in the middle, and what is open. */
+  /** Tell the store what is in sight: what stands along the diagonal, and what is open. */
   #look(): void {
-    const middle = document.elementsFromPoint(innerWidth / 3, innerHeight / 2);
-    const link = middle.map((one) => one.closest("article")?.querySelector("a.picture"));
-    const seen = link.flatMap((one) => one?.getAttribute("href")?.slice(1) ?? []);
+    // A single point may lie between two tiles for as long as one reads.
+    const inSight = [1, 2, 3, 4, 5, 6, 7].flatMap((eighth) =>
+      document.elementsFromPoint((innerWidth * eighth) / 8, (innerHeight * eighth) / 8),
+    );
+    const tiles = new Set(inSight.map((one) => one.closest("article")));
+    const seen = [...tiles].flatMap(
+      (tile) => tile?.querySelector("a.picture")?.getAttribute("href")?.slice(1) ?? [],
+    );
     if (this.#open !== "") seen.push(this.#open);
-    // Between two tiles there is nothing: then all stays as it is.
+    // Of an empty wall, or behind a banner, nothing is known: then all stays as it is.
     if (seen.length === 0) return;
     const growing = [...this.#wall.pictures()].filter((picture) => !isFinished(picture));
     this.#store.look(
