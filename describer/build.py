@@ -51,11 +51,33 @@ def build_pipeline(settings: Settings) -> Pipeline:
         model = build_model(settings)
     except (GoogleAuthError, OSError) as exc:
         raise TokenError(f"no credentials: {type(exc).__name__}: {str(exc)[:300]}") from exc
-    return Pipeline(
+    bucket = CloudStorage(lambda: connect_storage(settings))
+    if settings.traces_endpoint is not None:
+        return _build_traced(settings, store, model, bucket)
+    return Pipeline(settings, store, model, Images(settings, bucket))
+
+
+def _build_traced(
+    settings: Settings, store: FirestoreStore, model: Model, bucket: CloudStorage
+) -> Pipeline:
+    from describer.tracing import (
+        TracedModel,
+        TracedPipeline,
+        Tracing,
+        exporter_for,
+        traced_bucket,
+        traced_store,
+    )
+
+    exporter, project = exporter_for(settings)
+    tracing = Tracing(settings, project, exporter)
+    images = Images(settings, traced_bucket(tracing.tracer, bucket))
+    return TracedPipeline(
+        tracing,
         settings,
-        store,
-        model,
-        Images(settings, CloudStorage(lambda: connect_storage(settings))),
+        traced_store(tracing.tracer, store, settings),
+        TracedModel(tracing.tracer, model, settings),
+        images,
     )
 
 

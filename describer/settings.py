@@ -110,6 +110,8 @@ class Settings:
     max_attempts: int = 5
     max_event_age_seconds: float = 82_800.0
     log_level: str = "INFO"
+    traces_endpoint: str | None = None
+    traces_ratio: float = 1.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -150,8 +152,13 @@ class Settings:
     @property
     def server(self) -> Server:
         """What the model's server takes: of the kind said, or told from OPENAI_BASE_URL."""
+        return SERVERS[self.server_kind]
+
+    @property
+    def server_kind(self) -> str:
+        """The kind of the model's server: the one said, or told from OPENAI_BASE_URL."""
         told = self.model_server == "auto"
-        return SERVERS[kind_of(self.openai_base_url) if told else self.model_server]
+        return kind_of(self.openai_base_url) if told else self.model_server
 
     @property
     def always_inline(self) -> bool:
@@ -287,7 +294,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _seconds(low: float, high: float) -> Callable[[str], float]:
+def _number(low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
             raise ValueError(text)
@@ -301,14 +308,19 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
 _printable = _matching(re.compile(r"[\x21-\x7e]+\Z"))
 
 
-def _url(text: str) -> str:
-    parts = urlsplit(_printable(text))
-    named = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    if not named or parts.query or parts.fragment:
-        raise ValueError(text)
-    if parts.username is not None:
-        raise _ReasonError("credentials belong into OPENAI_API_KEY")
-    return text.rstrip("/")
+def _url(credentials: str) -> Callable[[str], str]:
+    """Read an address; `credentials` names the variable that takes what it must not hold."""
+
+    def parse(text: str) -> str:
+        parts = urlsplit(_printable(text))
+        named = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        if not named or parts.query or parts.fragment:
+            raise ValueError(text)
+        if parts.username is not None:
+            raise _ReasonError(f"credentials belong into {credentials}")
+        return text.rstrip("/")
+
+    return parse
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -399,11 +411,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("GOOGLE_CLOUD_PROJECT", "a project id", _matching(_PROJECT)),
     Variable("MODEL", "a model id without spaces", _PROFILE_FIELDS["model"]),
     Variable("MODELS", "model ids, separated by commas", _models),
-    Variable("FALLBACK_AFTER_SECONDS", "seconds from 0 to 85200", _seconds(0, 85_200)),
+    Variable("FALLBACK_AFTER_SECONDS", "seconds from 0 to 85200", _number(0, 85_200)),
     Variable(
         "MODEL_LOCATION", "global, us, eu or a region such as europe-west4", _matching(_LOCATION)
     ),
-    Variable("OPENAI_BASE_URL", "an http or https URL such as https://host/v1", _url),
+    Variable(
+        "OPENAI_BASE_URL", "an http or https URL such as https://host/v1", _url("OPENAI_API_KEY")
+    ),
     Variable("OPENAI_API_KEY", "a key of printable ASCII without spaces", _printable, secret=True),
     Variable("MODEL_SERVER", "auto or one of " + ", ".join(SERVERS), _one_of("auto", *SERVERS)),
     Variable("IMAGE_INPUT", "auto, uri or inline", _one_of("auto", "uri", "inline")),
@@ -435,17 +449,23 @@ VARIABLES: tuple[Variable, ...] = (
         "MAX_IMAGE_PIXELS", "a whole number from 1000 to 2000000000", _whole(1000, 2_000_000_000)
     ),
     Variable("MAX_IMAGE_SIDE", "a whole number from 64 to 16384", _whole(64, 16_384)),
-    Variable("FLUSH_SECONDS", "seconds from 0.1 to 60", _seconds(0.1, 60)),
-    Variable("STREAM_TIMEOUT_SECONDS", "seconds from 1 to 3000", _seconds(1, 3000)),
-    Variable("CHUNK_TIMEOUT_SECONDS", "seconds from 0.5 to 600", _seconds(0.5, 600)),
+    Variable("FLUSH_SECONDS", "seconds from 0.1 to 60", _number(0.1, 60)),
+    Variable("STREAM_TIMEOUT_SECONDS", "seconds from 1 to 3000", _number(1, 3000)),
+    Variable("CHUNK_TIMEOUT_SECONDS", "seconds from 0.5 to 600", _number(0.5, 600)),
     Variable(
         "LEASE_SECONDS",
         f"seconds from 1 to {LONGEST_LEASE_SECONDS}",
-        _seconds(1, LONGEST_LEASE_SECONDS),
+        _number(1, LONGEST_LEASE_SECONDS),
     ),
     Variable("MAX_ATTEMPTS", "a whole number from 1 to 1000", _whole(1, 1000)),
     # Eventarc keeps an event for 24 h, with up to 600 s between two deliveries: there must be one
     # after this age that still finds the time to record.
-    Variable("MAX_EVENT_AGE_SECONDS", "seconds from 1 to 85200", _seconds(1, 85_200)),
+    Variable("MAX_EVENT_AGE_SECONDS", "seconds from 1 to 85200", _number(1, 85_200)),
     Variable("LOG_LEVEL", ", ".join(_LOG_LEVELS), _one_of(*_LOG_LEVELS)),
+    Variable(
+        "TRACES_ENDPOINT",
+        "an http or https URL such as https://host/v1/traces",
+        _url("OTEL_EXPORTER_OTLP_HEADERS"),
+    ),
+    Variable("TRACES_RATIO", "a share from 0.0001 to 1", _number(0.0001, 1)),
 )

@@ -70,4 +70,6 @@ module "describer" {
   max_attempts             = var.max_attempts
   max_event_age_seconds    = var.max_event_age_seconds
   log_level                = var.log_level
+  traces_endpoint          = var.traces_endpoint
+  traces_ratio             = var.traces_ratio
 }

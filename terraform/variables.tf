@@ -480,6 +480,18 @@ variable "log_level" {
   default     = null
 }
 
+variable "traces_endpoint" {
+  description = "Where traces are sent by OTLP over HTTP, such as https://telemetry.googleapis.com/v1/traces for Cloud Trace. Null: no traces."
+  type        = string
+  default     = null
+}
+
+variable "traces_ratio" {
+  description = "Share of deliveries that are traced."
+  type        = number
+  default     = null
+}
+
 # The one variable that is not the module's: only a root may import.
 variable "adopt_rules" {
   description = "Whether the database's security rules have been released before, by the console, the Firebase CLI or an earlier deployment, so that the release is taken over instead of made. Only the apply that takes it over needs this; later ones ignore it."

@@ -51,6 +51,8 @@ locals {
     MAX_ATTEMPTS           = tostring(var.max_attempts)
     MAX_EVENT_AGE_SECONDS  = tostring(var.max_event_age_seconds)
     LOG_LEVEL              = var.log_level
+    TRACES_ENDPOINT        = var.traces_endpoint
+    TRACES_RATIO           = var.traces_endpoint == null ? null : tostring(var.traces_ratio)
   } : name => value if value != null }
 
   # Without the attributes that a profile leaves alone.

@@ -50,6 +50,15 @@ resource "google_project_iam_member" "run_predict" {
   member  = google_service_account.run.member
 }
 
+# https://docs.cloud.google.com/iam/docs/roles-permissions/telemetry
+resource "google_project_iam_member" "run_traces" {
+  count = local.cloud_trace ? 1 : 0
+
+  project = var.google_cloud_project
+  role    = "roles/telemetry.tracesWriter"
+  member  = google_service_account.run.member
+}
+
 # What the record's three operations ask for: batchGet, commit that creates, commit that updates. The day's
 # count is created and updated likewise; the query for a text to reuse lists.
 # roles/datastore.user could also delete, and list without need.

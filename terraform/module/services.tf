@@ -1,6 +1,8 @@
 locals {
   on_vertex = var.openai_base_url == null
-  use_cmek  = anytrue([for key in values(var.kms_keys) : key != null])
+  # Cloud Trace takes traces at an API of its own.
+  cloud_trace = startswith(var.traces_endpoint == null ? "" : var.traces_endpoint, "https://telemetry.googleapis.com/")
+  use_cmek    = anytrue([for key in values(var.kms_keys) : key != null])
 
   services = toset(concat(
     [
@@ -23,6 +25,7 @@ locals {
     var.vpc.connector == null ? [] : ["vpcaccess.googleapis.com"],
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],
     var.backfill_queue == null ? [] : ["cloudtasks.googleapis.com"],
+    local.cloud_trace ? ["cloudtrace.googleapis.com", "telemetry.googleapis.com"] : [],
   ))
 
   # Service agents that must exist before a role or a key can be given to them. A fresh project has

@@ -570,3 +570,26 @@ variable "log_level" {
     error_message = "log_level is \"${var.log_level}\": expected DEBUG, INFO, WARNING or ERROR."
   }
 }
+
+variable "traces_endpoint" {
+  description = "Where traces are sent by OTLP over HTTP, such as https://telemetry.googleapis.com/v1/traces for Cloud Trace. Null: no traces."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = length(regexall("^https?://[^/?#@\\s]+(/[^?#\\s]*)?$", var.traces_endpoint == null ? "https://unset" : var.traces_endpoint)) > 0
+    error_message = "traces_endpoint: expected an http or https URL without credentials, query or fragment, such as https://telemetry.googleapis.com/v1/traces."
+  }
+}
+
+variable "traces_ratio" {
+  description = "Share of deliveries that are traced."
+  type        = number
+  default     = 1
+  nullable    = false
+
+  validation {
+    condition     = var.traces_ratio >= 0.0001 && var.traces_ratio <= 1
+    error_message = "traces_ratio is ${var.traces_ratio}: expected a share from 0.0001 to 1."
+  }
+}

@@ -59,6 +59,8 @@ EVERYTHING = {
     "max_attempts": "3",
     "max_event_age_seconds": "3600",
     "log_level": "DEBUG",
+    "traces_endpoint": "https://telemetry.googleapis.com/v1/traces",
+    "traces_ratio": "0.1",
 }
 ALL_ARGUMENTS = [f"-var={name}={value}" for name, value in EVERYTHING.items()]
 

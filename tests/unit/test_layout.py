@@ -42,5 +42,6 @@ def test_the_function_loads_nothing_that_is_not_deployed() -> None:
     """Neither what runs on a developer's machine, nor libraries that no event asks for."""
     loaded = modules_of("import main")
     unwanted = {"local", "benchmarks", "tests", "PIL", "rich", "google.cloud.pubsub_v1"}
+    unwanted |= {"describer.tracing", "opentelemetry.sdk"}
     unwanted |= {"opentelemetry.exporter", "describer.records.memory", "describer.model.scripted"}
     assert not loaded & unwanted

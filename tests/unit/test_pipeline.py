@@ -6,6 +6,7 @@ Time is virtual, so leases expire and streams stall without anybody waiting.
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from describer.delivery.pipeline import Answer, Pipeline
+from describer.delivery.pipeline import Answer, Delivery, Pipeline
 from describer.errors import (
     BlockedError,
     BucketError,
@@ -40,6 +41,7 @@ from describer.records.store import REMOVE, Fields, Version
 from describer.settings import LONGEST_LEASE_SECONDS, Settings
 from describer.values import Upload, Usage
 from local.servers.events import cloud_event
+from local.servers.function import ROOT
 from tests import virtual
 
 TEXT = "A tabby cat looks up from a windowsill."
@@ -1011,3 +1013,26 @@ def test_a_model_that_refuses_in_prose_is_blocked_and_not_replaced() -> None:
     assert "description" not in b.record
     assert not any(partial)
     assert len(b.model.begun) == 1
+
+
+def test_the_page_names_every_field_of_the_log_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever asks the log needs to know what can be in it."""
+    page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    table = page.partition("## The log line")[2].partition("```")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+    async def scenario(b: Bench) -> None:
+        delivery = Delivery("owner", 0.0)
+        delivery.upload = Upload("b12", "a.jpg", 1, "image/jpeg", 1, "1")
+        delivery.attempt = delivery.refusals = 1
+        delivery.waited = delivery.first_text = 1.0
+        delivery.converted = delivery.model = delivery.reused_from = "x"
+        delivery.passed_over = ["y"]
+        delivery.usage = Usage(1, 2, 3)
+        delivery.error = ModelBusyError("busy", http_status=429)
+        b.pipeline._write_log(delivery, Answer(503, "retry", "busy"))
+
+    bench(scenario)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert set(json.loads(line)) == named | {"severity", "message"}

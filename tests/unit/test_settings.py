@@ -40,6 +40,8 @@ GOOD = {
     "MAX_ATTEMPTS": "3",
     "MAX_EVENT_AGE_SECONDS": "3600",
     "LOG_LEVEL": "warning",
+    "TRACES_ENDPOINT": "http://collector.example:4318/v1/traces",
+    "TRACES_RATIO": "0.25",
 }
 
 BAD = {
@@ -73,6 +75,8 @@ BAD = {
     "MAX_ATTEMPTS": "0",
     "MAX_EVENT_AGE_SECONDS": "90000",
     "LOG_LEVEL": "loud",
+    "TRACES_ENDPOINT": "https://key@host/v1/traces",
+    "TRACES_RATIO": "10",
 }
 
 

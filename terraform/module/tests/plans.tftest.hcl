@@ -337,6 +337,38 @@ run "several_buckets" {
   }
 }
 
+run "traces_to_cloud_trace" {
+  command = plan
+
+  variables {
+    traces_endpoint = "https://telemetry.googleapis.com/v1/traces"
+    traces_ratio    = 0.1
+  }
+
+  assert {
+    condition = (
+      length(google_project_iam_member.run_traces) == 1
+      && contains(local.services, "telemetry.googleapis.com")
+      && local.environment["TRACES_ENDPOINT"] == "https://telemetry.googleapis.com/v1/traces"
+      && local.environment["TRACES_RATIO"] == "0.1"
+    )
+    error_message = "Cloud Trace needs its API and the right to write."
+  }
+}
+
+run "traces_to_a_collector" {
+  command = plan
+
+  variables {
+    traces_endpoint = "https://collector.example.com/v1/traces"
+  }
+
+  assert {
+    condition     = length(google_project_iam_member.run_traces) == 0 && !contains(local.services, "telemetry.googleapis.com")
+    error_message = "Another collector needs nothing of Google's."
+  }
+}
+
 run "third_party_model" {
   command = plan
 

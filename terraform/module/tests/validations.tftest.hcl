@@ -1454,6 +1454,34 @@ run "max_event_age_within_a_lease" {
   expect_failures = [var.max_event_age_seconds]
 }
 
+run "traces_endpoint_with_credentials" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    traces_endpoint = "https://key@example.com/v1/traces"
+  }
+
+  expect_failures = [var.traces_endpoint]
+}
+
+run "traces_ratio_in_percent" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    traces_ratio = 10
+  }
+
+  expect_failures = [var.traces_ratio]
+}
+
 run "log_level_unknown" {
   command = plan
 
