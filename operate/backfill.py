@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import click
 
 from operate.address import ADDRESS, Address
-from operate.choice import Filters, Verdict, to_backfill, unwanted
+from operate.choice import Filters, to_backfill
 from operate.outcomes import with_outcomes
 from operate.session import Session, with_session
-from operate.work import How, Plan, carry_out, with_filters, with_work
+from operate.work import How, carry_out, judged, with_filters, with_work
 
 
 @click.command()
@@ -37,19 +36,11 @@ def backfill(
     --queue leaves them to Cloud Tasks, which does so at its own rate. It keeps no state: stopped
     or killed, run it again, and what is finished or under way is left alone.
     """
-    address = replace(address, exact=exact)
-
-    def verdicts(plan: Plan) -> Iterator[Verdict]:
-        from operate.pairs import pairs
-        from operate.records import STATE
-
-        records = session.records.below(address, STATE)
-        for found, stored in pairs(session.objects.below(address), records):
-            if stored is not None:
-                plan.tokens.add(stored.fields.get("usage"))
-            if found is not None:
-                yield unwanted(found, session.settings, filters) or to_backfill(
-                    found, stored, frozenset(outcomes)
-                )
-
+    wanted = frozenset(outcomes)
+    verdicts = judged(
+        session,
+        replace(address, exact=exact),
+        filters,
+        lambda found, stored: to_backfill(found, stored, wanted),
+    )
     return carry_out(session, verdicts, how)

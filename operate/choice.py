@@ -53,6 +53,7 @@ class Filters:
     older: datetime | None = None
     min_size: int | None = None
     max_size: int | None = None
+    types: Globs = field(default_factory=Globs)
 
     def take_name(self, name: str) -> bool:
         """Tell whether a name is wanted."""
@@ -67,6 +68,7 @@ class Filters:
             and not (self.older and made and made >= self.older)
             and not (self.min_size is not None and size is not None and size < self.min_size)
             and not (self.max_size is not None and size is not None and size > self.max_size)
+            and (not self.types or self.types.match(upload.content_type))
         )
 
 

@@ -24,6 +24,7 @@ from operate.records import ChangedError
 if TYPE_CHECKING:
     from operate.choice import Due
     from operate.records import Records, Stored
+    from operate.window import Window
 
 # The function's own limits are below it; then nobody works on the picture any more.
 _ANSWER_SECONDS = 900.0
@@ -160,6 +161,7 @@ class Deliverer:
         *,
         at_once: int,
         per_minute: float | None = None,
+        between: Window | None = None,
         first_pause_seconds: float = 1.0,
     ) -> None:
         """Keep how to deliver.
@@ -167,12 +169,14 @@ class Deliverer:
         Args:
             at_once: pictures under way at the same time.
             per_minute: the most that are begun in a minute.
+            between: when some may be begun; always if None.
             first_pause_seconds: before the second try; doubled before each further one.
         """
         self._door = door
         self._records = records
         self._at_once = at_once
         self._seconds_between = 60 / per_minute if per_minute else 0.0
+        self._between = between
         self._first_pause_seconds = first_pause_seconds
         self._stopped = threading.Event()
         self._error: Exception | None = None
@@ -203,6 +207,7 @@ class Deliverer:
         with ThreadPoolExecutor(self._at_once) as pool:
             try:
                 for due in dues:
+                    self._wait_for_window()
                     slots.acquire()
                     if self._stopped.is_set():
                         slots.release()
@@ -219,6 +224,15 @@ class Deliverer:
                 raise
         if self._error is not None:
             raise self._error
+
+    def _wait_for_window(self) -> None:
+        if self._between is None or self._between.seconds_to_wait(datetime.now()) == 0:  # noqa: DTZ005
+            return
+        say(f"Waiting for {self._between}.")
+        # Looked at again and again: a clock may be set, or a machine sleep.
+        while seconds := self._between.seconds_to_wait(datetime.now()):  # noqa: DTZ005
+            if self._stopped.wait(min(seconds, _LONGEST_PAUSE_SECONDS)):
+                return
 
     def _stop(self, exc: Exception) -> None:
         with self._lock:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from operate.address import ADDRESS, Address
-from operate.choice import Filters, Verdict, difference, to_redescribe, unwanted
+from operate.choice import Filters, difference, to_redescribe
 from operate.outcomes import with_outcomes
 from operate.session import Session, with_session
-from operate.work import How, Plan, carry_out, with_filters, with_work
+from operate.work import How, carry_out, judged, with_filters, with_work
 
 if TYPE_CHECKING:
     from operate.deliver import Delivered
@@ -43,20 +42,13 @@ def redescribe(
     finished. What a person has written is never touched. It keeps no state: run it again, and
     what is current is left alone.
     """
-    address = replace(address, exact=exact)
-
-    def verdicts(plan: Plan) -> Iterator[Verdict]:
-        from operate.pairs import pairs
-        from operate.records import STATE
-
-        records = session.records.below(address, STATE)
-        for found, stored in pairs(session.objects.below(address), records):
-            if stored is not None:
-                plan.tokens.add(stored.fields.get("usage"))
-            if found is not None:
-                yield unwanted(found, session.settings, filters) or to_redescribe(
-                    found, stored, session.settings, frozenset(outcomes), all_=all_
-                )
+    wanted = frozenset(outcomes)
+    verdicts = judged(
+        session,
+        replace(address, exact=exact),
+        filters,
+        lambda found, stored: to_redescribe(found, stored, session.settings, wanted, all_=all_),
+    )
 
     def check(delivered: Delivered) -> None:
         from operate.deliver import RefusedError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ import click
 from operate.address import ADDRESS, Address
 from operate.cost import Prices, Tokens, with_prices
 from operate.output import print_json, print_table, progress
+from operate.plot import bars
 from operate.session import Session, with_session
 
 if TYPE_CHECKING:
@@ -70,12 +72,18 @@ class Sums:
 
 @click.command()
 @click.argument("address", type=ADDRESS, required=False, metavar="[gs://bucket/prefix]")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also draw the pictures of each day into this file, as SVG.",
+)
 @with_prices
 @with_session
 def stats(
     session: Session,
     *,
     address: Address | None,
+    plot: Path | None,
     input_price: float | None,
     output_price: float | None,
     as_json: bool,
@@ -91,6 +99,9 @@ def stats(
             sums.add(stored)
             advance()
     days = sorted(sums.days.items())
+    if plot is not None and days:
+        counts = [(date, day.pictures) for date, day in days]
+        plot.write_text(bars("Pictures finished each day (UTC)", counts), encoding="utf-8")
     if as_json:
         print_json(
             {

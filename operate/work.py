@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from describer.settings import Globs
-from operate.address import UrlType
-from operate.choice import Due, Filters, Verdict
+from operate.address import Address, UrlType
+from operate.choice import Due, Filters, Verdict, unwanted
 from operate.cost import Prices, Tokens, with_prices
 from operate.output import plain_line, print_json, print_table, progress, say
 from operate.session import Session
+from operate.window import WINDOW, Window
 
 if TYPE_CHECKING:
     from operate.deliver import Delivered, Door
+    from operate.objects import Found
+    from operate.records import Stored
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +47,7 @@ class How:
     invoker: str | None
     at_once: int
     rate: float | None
+    between: Window | None
     limit: int | None
     yes: bool
     prices: Prices
@@ -61,6 +65,7 @@ def with_work(command: F) -> F:
         invoker: str | None,
         at_once: int,
         rate: float | None,
+        between: Window | None,
         limit: int | None,
         yes: bool,
         input_price: float | None,
@@ -71,12 +76,17 @@ def with_work(command: F) -> F:
         prices = Prices(input_price, output_price)
         if queue is not None and to is None:
             raise click.UsageError("--queue needs --to URL, which the queue calls.")
-        how = How(to, queue, invoker, at_once, rate, limit, yes, prices, as_json)
+        if queue is not None and between is not None:
+            raise click.UsageError("--between holds for no queue; pause and resume the queue.")
+        how = How(to, queue, invoker, at_once, rate, between, limit, yes, prices, as_json)
         return command(*args, how=how, **options)
 
     with_prices(run)
     click.option("--yes", is_flag=True, help="Do it, without a plan and a question before.")(run)
     click.option("--limit", type=click.IntRange(1), help="At most so many pictures.")(run)
+    click.option(
+        "--between", type=WINDOW, help="Begin pictures at these times of day only, by this clock."
+    )(run)
     click.option("--rate", type=click.FloatRange(0, min_open=True), help="Pictures a minute.")(run)
     click.option(
         "--at-once",
@@ -126,11 +136,20 @@ def with_filters(command: F) -> F:
         older: datetime | None,
         min_size: int | None,
         max_size: int | None,
+        types: tuple[str, ...],
         **options: Any,
     ) -> Any:
-        filters = Filters(Globs(include), Globs(exclude), newer, older, min_size, max_size)
+        filters = Filters(
+            Globs(include), Globs(exclude), newer, older, min_size, max_size, Globs(types)
+        )
         return command(*args, filters=filters, **options)
 
+    click.option(
+        "--type",
+        "types",
+        multiple=True,
+        help="Only content types like this (image/gif); repeatable.",
+    )(run)
     size = _Size()
     click.option("--max-size", type=size, help="Likewise.")(run)
     click.option("--min-size", type=size, help="Bytes; also 500k, 20M, 1G.")(run)
@@ -163,6 +182,28 @@ class Plan:
         """Add one."""
         counts = self.due if isinstance(verdict, Due) else self.left
         counts[verdict.why] += 1
+
+
+def judged(
+    session: Session,
+    address: Address,
+    filters: Filters,
+    judge: Callable[[Found, Stored | None], Verdict],
+) -> Callable[[Plan], Iterator[Verdict]]:
+    """Give what lists a bucket beside its records, and judges each object that is wanted."""
+
+    def verdicts(plan: Plan) -> Iterator[Verdict]:
+        from operate.pairs import pairs
+        from operate.records import STATE
+
+        records = session.records.below(address, STATE)
+        for found, stored in pairs(session.objects.below(address), records):
+            if stored is not None:
+                plan.tokens.add(stored.fields.get("usage"))
+            if found is not None:
+                yield unwanted(found, session.settings, filters) or judge(found, stored)
+
+    return verdicts
 
 
 def carry_out(
@@ -226,7 +267,9 @@ def deliver_all(
     from operate.deliver import Deliverer
 
     door = session.cleanup.enter_context(contextlib.closing(_door(how, to)))
-    deliverer = Deliverer(door, session.records, at_once=how.at_once, per_minute=how.rate)
+    deliverer = Deliverer(
+        door, session.records, at_once=how.at_once, per_minute=how.rate, between=how.between
+    )
     seen = Plan()
     failures: list[tuple[str, str]] = []
     first: list[Delivered] = []

@@ -1,6 +1,7 @@
 """The program `describer` over the emulators and the running function."""
 
 import csv
+import html
 import io
 import json
 import subprocess
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from local.servers.emulators import PROJECT
 from local.servers.function import ROOT
 from operate.cli import describer
+from tests.conftest import missing
 from tests.integration.conftest import System
 
 Cli = Callable[..., Result]
@@ -101,6 +103,34 @@ def test_export_gives_what_is_below_the_address(cli: Cli, system: System, tmp_pa
     assert f"{home}/{ODD}" in {row["uri"] for row in rows}
     only = cli("export", home, "--outcome=unreadable").stdout.splitlines()
     assert [json.loads(line)["name"] for line in only] == ["a/bad.webp"]
+
+
+def test_export_for_notebooks_and_photo_programs(cli: Cli, system: System, tmp_path: Path) -> None:
+    """Parquet by columns with types, and an XMP sidecar for each picture that has a text."""
+    described(system, "a/1.webp", "b.webp", "../up.webp")
+    system.post(system.upload("bad.webp", b"not an image at all"))
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        missing("pyarrow is not installed: pip install -r tests/requirements-parquet.txt")
+    home, file = f"gs://{system.bucket.name}", tmp_path / "all.parquet"
+    assert cli("export", home, "--format=parquet").exit_code == 2
+    assert cli("export", home, "--format=parquet", f"--output={file}").exit_code == 0
+    rows = parquet.read_table(file).to_pylist()
+    assert len(rows) == 4
+    (row,) = [row for row in rows if row["uri"] == f"{home}/b.webp"]
+    record = system.record("b.webp")
+    assert row["description"] == record["description"]
+    assert row["usage.totalTokens"] == record["usage"]["totalTokens"]
+    assert row["status.completeTime"] == record["status"]["completeTime"]
+    folder = tmp_path / "sidecars"
+    told = cli("export", home, "--format=xmp", f"--output={folder}")
+    assert "../up.webp" in told.stderr
+    assert "2 records" in told.stderr
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.xmp"))
+    assert names == ["sidecars/a/1.webp.xmp", "sidecars/b.webp.xmp"]
+    written = (folder / "b.webp.xmp").read_text(encoding="utf-8")
+    assert html.escape(record["description"], quote=False) in written
 
 
 def test_stats_adds_up(cli: Cli, system: System) -> None:

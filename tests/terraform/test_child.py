@@ -28,6 +28,7 @@ LATER = {
     "google_cloud_tasks_queue_iam_member.operators_enqueue",
     "google_monitoring_alert_policy.lines",
     "google_project_iam_member.agents",
+    "google_project_iam_member.run_traces",
     "google_service_account_iam_member.operators_act_as_trigger",
     "time_sleep.agents",
 }

@@ -12,10 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,9 +45,12 @@ from operate.export import COLUMNS, cell
 from operate.objects import Found
 from operate.output import plain
 from operate.pairs import OrderError, pairs
+from operate.plot import bars
 from operate.queue import QueueDoor
 from operate.records import ChangedError, Stored
 from operate.session import read_env_file
+from operate.window import WINDOW, Window
+from operate.xmp import place_below, sidecar
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SETTINGS = Settings(model="stand-in", openai_base_url="http://x.test/v1")
@@ -159,6 +165,8 @@ def test_filters() -> None:
         (Filters(min_size=9, max_size=9), True),
         (Filters(min_size=10), False),
         (Filters(max_size=8), False),
+        (Filters(types=Globs(("image/j*",))), True),
+        (Filters(types=Globs(("image/gif", "image/png"))), False),
     ):
         assert filters.take(upload) is expected, filters
     unknown = found(size=None).upload
@@ -300,6 +308,52 @@ def test_the_rate_is_kept() -> None:
     assert time.monotonic() - begun >= 3 / 60
 
 
+@pytest.mark.parametrize(
+    ("window", "now", "hours"),
+    [
+        ("22:00-06:00", "21:00", 1),
+        ("22:00-06:00", "22:00", 0),
+        ("22:00-06:00", "05:59", 0),
+        ("22:00-06:00", "06:00", 16),
+        ("01:30-02:30", "02:00", 0),
+        ("01:30-02:30", "00:30", 1),
+        ("01:30-02:30", "02:30", 23),
+    ],
+)
+def test_a_window_opens_once_a_day(window: str, now: str, hours: float) -> None:
+    """Also past midnight."""
+    at = datetime.combine(date(2026, 11, 27), clock.fromisoformat(now))
+    read = WINDOW.convert(window, None, None)
+    assert str(read) == window
+    assert read.seconds_to_wait(at) == hours * 3600
+
+
+@pytest.mark.parametrize("text", ["22:00", "22:00-22:00", "25:00-01:00", "night", "-"])
+def test_a_window_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        WINDOW.convert(text, None, None)
+
+
+class Opening(Window):
+    """Open from the third look on."""
+
+    looks = 0
+
+    def seconds_to_wait(self, now: datetime) -> float:
+        Opening.looks += 1
+        return 0.0 if Opening.looks > 3 else 0.01
+
+
+def test_nothing_is_begun_outside_the_window() -> None:
+    """What is due waits until it opens."""
+    door = Door(200)
+    window = Opening(clock(22), clock(6))
+    deliverer = Deliverer(door, Book(now=stored()), at_once=2, between=window)
+    deliverer.run([DUE], lambda _: None)
+    assert Opening.looks > 3
+    assert deliverer.outcomes == {"described": 1}
+
+
 def test_the_event_is_that_of_an_upload_made_now() -> None:
     """An old object is not an old event, which would be given up; header bytes are ASCII."""
     old = found("é \x1b.jpg", timeCreated="2020-01-01T00:00:00+00:00")
@@ -372,6 +426,61 @@ def test_a_csv_cell_is_no_formula() -> None:
     assert cell({"description": "=HYPERLINK(1)"}, "description") == "'=HYPERLINK(1)"
     assert cell({"status": {"completeTime": NOW}}, "status.completeTime") == "2026-11-24T00:00:00Z"
     assert [cell({"status": "foreign"}, column) for column in COLUMNS] == [""] * len(COLUMNS)
+
+
+def test_a_plot_has_a_bar_for_each_day() -> None:
+    """Also for those on which there was nothing."""
+    drawn = bars("a < b", [("2026-11-01", 50), ("2026-11-03", 100)])
+    root = ElementTree.fromstring(drawn)
+    space = {"s": "http://www.w3.org/2000/svg"}
+    heights = [float(bar.get("height", "")) for bar in root.findall("s:rect", space)]
+    assert heights == [105.0, 0.0, 210.0]
+    titles = [bar.findtext("s:title", "", space) for bar in root.findall("s:rect", space)]
+    assert titles == ["2026-11-01: 50", "2026-11-02: 0", "2026-11-03: 100"]
+    ElementTree.fromstring(bars("one day", [("2026-11-01", 1)]))
+
+
+def test_a_sidecar_holds_each_text_in_its_language() -> None:
+    """The default first, as XMP wants it; what XML does not know is left out."""
+    fields = {
+        "description": "A <cat> & a\x00 dog.",
+        "language": "en",
+        "descriptions": {"de": "Eine Katze."},
+        "altText": "Cat and dog",
+        "tags": ["cat", "dog"],
+    }
+    root = ElementTree.fromstring(sidecar(fields))
+    spaces = {
+        "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+        "dc": "http://purl.org/dc/elements/1.1/",
+        "iptc": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+    }
+
+    def texts(name: str) -> list[tuple[str, str | None]]:
+        found = root.findall(f".//{name}/rdf:Alt/rdf:li", spaces)
+        return [(next(iter(entry.attrib.values())), entry.text) for entry in found]
+
+    whole = [("x-default", "A <cat> & a dog."), ("en", "A <cat> & a dog."), ("de", "Eine Katze.")]
+    assert texts("dc:description") == texts("iptc:ExtDescrAccessibility") == whole
+    alt = [("x-default", "Cat and dog"), ("en", "Cat and dog")]
+    assert texts("iptc:AltTextAccessibility") == alt
+    tags = root.findall(".//dc:subject/rdf:Bag/rdf:li", spaces)
+    assert [tag.text for tag in tags] == ["cat", "dog"]
+
+
+@given(st.text())
+def test_a_sidecar_is_xml_whatever_a_text_holds(text: str) -> None:
+    ElementTree.fromstring(sidecar({"description": text, "language": "en"}))
+
+
+@given(st.text(alphabet=st.sampled_from("a./\\\0é\ud800"), max_size=12) | st.text())
+def test_no_name_leads_out_of_the_folder(name: str) -> None:
+    """Nor to a file of another name's."""
+    folder = Path("/base/folder")
+    place = place_below(folder, name)
+    if place is not None:
+        assert os.path.normpath(place) == str(place)
+        assert str(place) == f"/base/folder/{name}.xmp"
 
 
 @given(st.text())
