@@ -57,7 +57,9 @@ def start_function(
     program = Path(sys.executable).with_name("functions-framework")
     command = [str(program), "--target", target, "--source", str(source)]
     command += ["--host", LOOPBACK, "--port", str(port)]
-    server = start("function", command, port, env={"PYTHONUNBUFFERED": "1", **env}, cwd=ROOT)
+    server = start(
+        "function", command, port, env={"PYTHONUNBUFFERED": "1", **env}, cwd=source.parent
+    )
     return FunctionServer(server.name, server.process, server.port, server.log)
 
 
