@@ -23,6 +23,16 @@ class Bucket(Protocol):
             BucketError: the bucket did not answer, or refused.
         """
 
+    async def read_range(self, upload: Upload, start: int, size: int) -> bytes:
+        """Read some bytes of exactly this generation as they are stored; fewer at the end.
+
+        What is stored packed stays packed.
+
+        Raises:
+            ObjectGoneError: this generation is not there any more.
+            BucketError: the bucket did not answer, or refused.
+        """
+
     async def live_generation(self, upload: Upload) -> int | None:
         """Give the generation that stands under the object's name now, or None if none does.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
 from describer.images.room import Buffer, FullError
@@ -19,6 +19,8 @@ from describer.values import Upload
 if TYPE_CHECKING:
     from google.cloud import storage
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # The storage client's own connection pool holds ten; more at once would only open and drop.
 _AT_ONCE = 10
@@ -100,19 +102,23 @@ class CloudStorage:
 
     async def read(self, upload: Upload, into: Buffer) -> bool:
         """See `Bucket.read`."""
-        try:
-            async with self._slots, asyncio.timeout(_READ_TIMEOUT_SECONDS):
-                return await in_thread(_download, await self._connected(), upload, into)
-        except TimeoutError as exc:
-            raise BucketError(
-                f"Cloud Storage gave no answer within {_READ_TIMEOUT_SECONDS:g} s"
-            ) from exc
+        return await self._ask(_download, upload, into)
+
+    async def read_range(self, upload: Upload, start: int, size: int) -> bytes:
+        """See `Bucket.read_range`."""
+        return await self._ask(_download_range, upload, start, size)
 
     async def live_generation(self, upload: Upload) -> int | None:
         """See `Bucket.live_generation`."""
+        return await self._ask(_live_generation, upload)
+
+    async def _ask(
+        self, call: Callable[Concatenate[storage.Client, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Have a call of the client made in a thread, in its turn and in bounded time."""
         try:
             async with self._slots, asyncio.timeout(_READ_TIMEOUT_SECONDS):
-                return await in_thread(_live_generation, await self._connected(), upload)
+                return await in_thread(call, await self._connected(), *args, **kwargs)
         except TimeoutError as exc:
             raise BucketError(
                 f"Cloud Storage gave no answer within {_READ_TIMEOUT_SECONDS:g} s"
@@ -157,9 +163,7 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
         raise UnreadableImageError(f"the packed object cannot be unpacked: {exc}") from exc
     except api.NotFound as exc:
         _check_bucket(client, upload)
-        raise ObjectGoneError(
-            f"generation {upload.generation} was deleted or overwritten before it was read"
-        ) from exc
+        raise _gone(upload) from exc
     except _library_errors() as exc:
         raise _bucket_error("reading the object failed", exc) from exc
     if sink.packed != (blob.content_encoding == "gzip"):
@@ -170,6 +174,38 @@ def _download(client: storage.Client, upload: Upload, into: Buffer) -> bool:
     if sink.cut:
         raise UnreadableImageError("the packed object ends before its end")
     return True
+
+
+def _download_range(client: storage.Client, upload: Upload, start: int, size: int) -> bytes:
+    """See `Bucket.read_range`; blocks."""
+    from google.api_core import exceptions as api
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    blob = client.bucket(upload.bucket).blob(upload.name, generation=upload.generation)
+    try:
+        found: bytes = blob.download_as_bytes(
+            start=start,
+            end=start + size - 1,
+            raw_download=True,
+            # There is none of a part.
+            checksum=None,
+            timeout=_CALL_TIMEOUT_SECONDS,
+            retry=DEFAULT_RETRY.with_timeout(_READ_TIMEOUT_SECONDS / 2),
+        )
+    except api.RequestRangeNotSatisfiable:
+        return b""
+    except api.NotFound as exc:
+        _check_bucket(client, upload)
+        raise _gone(upload) from exc
+    except _library_errors() as exc:
+        raise _bucket_error("reading the object failed", exc) from exc
+    return found
+
+
+def _gone(upload: Upload) -> ObjectGoneError:
+    return ObjectGoneError(
+        f"generation {upload.generation} was deleted or overwritten before it was read"
+    )
 
 
 def _live_generation(client: storage.Client, upload: Upload) -> int | None:

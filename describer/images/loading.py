@@ -1,7 +1,13 @@
-"""The image part of the request: a `gs://` URI, or the bytes of exactly that generation."""
+"""The image part of the request: a `gs://` URI, or the bytes of exactly that generation.
+
+sent by address ◄── both ends are read, and show a whole picture of an accepted kind
+                ◄── they do not tell: all of it is read, and does
+sent inside     ◄── all of it is read; converted, where it is odd, too large or not accepted
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,13 +30,24 @@ from describer.images.formats import (
 )
 from describer.images.image import Image
 from describer.images.room import Buffer, Room, Share
-from describer.images.structure import is_cut, oddity
+from describer.images.structure import (
+    ENDING_IN_A_MARKER,
+    Content,
+    Ends,
+    MiddleError,
+    is_cut,
+    oddity,
+    pixels,
+)
 from describer.settings import Settings
 from describer.values import Upload
 
 _MB = 1_000_000
 # For a server of which it is said only by IMAGE_INPUT that it reads gs://.
 URI_BYTES_LIMIT = 30 * _MB
+# Read of either end of an image that may be sent by its address: what a camera puts before the
+# picture, its Exif with a preview (64 KiB at most) and its colours, and what a PNG puts behind it.
+END_BYTES = 128 * 1024
 
 # Bytes of all images that one instance holds, each from its download until it is sent and the
 # model has begun to answer. What finds no room waits. The largest that may be read fits, and so
@@ -41,7 +58,7 @@ ROOM_TIMEOUT_SECONDS = 60.0
 
 
 class Images:
-    """Makes image parts. The bucket is read only where an image part needs it."""
+    """Makes image parts. Of what is sent by its address only both ends are read."""
 
     def __init__(
         self, settings: Settings, bucket: Bucket, converter: Converter | None = None
@@ -84,7 +101,7 @@ class Images:
         Raises:
             NoRoomError: it was not this image's turn in time.
         """
-        needed = self._needed(upload) if self._goes_by_uri(upload) is False else 0
+        needed = 0 if self._goes_by_uri(upload) else self._needed(upload)
         share = await self._room.take(needed, timeout_seconds=ROOM_TIMEOUT_SECONDS)
         try:
             yield share
@@ -103,33 +120,76 @@ class Images:
             ObjectGoneError: this generation is not there any more.
             BucketError: Cloud Storage failed or refused.
         """
-        content_type = likely_image_type(upload)
         by_uri = self._goes_by_uri(upload)
-        if content_type is None:
-            # Of what is no image, not more is read than tells so.
-            content_type = _known(await self._head(upload), None)
-            if by_uri is None:
-                by_uri = content_type in self._takes.accepts
-                if not by_uri:
-                    await share.exchange(self._needed(upload), timeout_seconds=ROOM_TIMEOUT_SECONDS)
         if by_uri:
-            return Image(content_type, upload.size, uri=upload.uri)
-        return await self._inline(upload, share)
+            content_type = await self._sendable_by_its_ends(upload)
+            if content_type is not None:
+                return Image(content_type, upload.size, uri=upload.uri)
+            await share.exchange(self._needed(upload), timeout_seconds=ROOM_TIMEOUT_SECONDS)
+        elif likely_image_type(upload) is None:
+            # Of what is no image, not more is read than tells so.
+            _known(await self._head(upload), None)
+        return await self._whole(upload, share, by_uri=by_uri)
 
-    async def _inline(self, upload: Upload, share: Share) -> Image:
+    async def _sendable_by_its_ends(self, upload: Upload) -> str | None:
+        """Read both ends, and tell the type of what can be sent as it is; None: or it may not.
+
+        Raises:
+            UnsupportedImageError, ImageTooLargeError, UnreadableImageError: they tell enough.
+        """
+        likely, size = likely_image_type(upload), upload.size or 0
+        tail = b""
+        if size <= 2 * END_BYTES:
+            head = await self._bucket.read_range(upload, 0, 2 * END_BYTES)
+            size = len(head)
+        elif likely in ENDING_IN_A_MARKER:
+            head, tail = await asyncio.gather(
+                self._bucket.read_range(upload, 0, END_BYTES), self._tail(upload, size)
+            )
+        else:
+            head = await self._bucket.read_range(upload, 0, END_BYTES)
+        content_type = _known(head[:HEAD_BYTES], likely)
+        if content_type in ENDING_IN_A_MARKER and len(head) < size and not tail:
+            tail = await self._tail(upload, size)
+        try:
+            as_it_is = self._check_content(content_type, Ends(size, head, tail))
+        except MiddleError:
+            return None
+        return content_type if as_it_is else None
+
+    async def _tail(self, upload: Upload, size: int) -> bytes:
+        return await self._bucket.read_range(upload, size - END_BYTES, END_BYTES)
+
+    async def _whole(self, upload: Upload, share: Share, *, by_uri: bool) -> Image:
         content = await self._read(upload, share)
         size, head = content.size, content.head(HEAD_BYTES)
         likely = likely_image_type(upload)
         content_type = _known(head, likely)
-        if is_cut(content_type, content):
-            raise UnreadableImageError(
-                f"the file ends before the picture does, after {size} bytes; upload it again"
-            )
-        fits = size <= self._takes.inline_limit_bytes
-        if content_type in self._takes.accepts and fits and not oddity(content_type, content):
+        as_it_is = self._check_content(content_type, content)
+        if as_it_is and by_uri:
+            share.release()
+            return Image(content_type, size, uri=upload.uri)
+        if as_it_is and size <= self._takes.inline_limit_bytes:
             return Image(content_type, size, content=content, sent=share.release)
         content, words = await self._converted(upload, share, content, content_type)
         return Image(content_type, size, content=content, sent=share.release, converted=words)
+
+    def _check_content(self, content_type: str, content: Content) -> bool:
+        """Tell whether the server can be sent it as it is.
+
+        Raises:
+            UnreadableImageError, ImageTooLargeError: it is cut; it is a bomb.
+            MiddleError: of two ends, which do not tell.
+        """
+        if is_cut(content_type, content):
+            raise UnreadableImageError(
+                f"the file ends before the picture does, after {content.size} bytes; "
+                "upload it again"
+            )
+        count, most = pixels(content_type, content), self._settings.max_image_pixels
+        if count > most:
+            raise ImageTooLargeError(f"{count} pixels, over MAX_IMAGE_PIXELS of {most}")
+        return content_type in self._takes.accepts and oddity(content_type, content) is None
 
     async def _read(self, upload: Upload, share: Share) -> Buffer:
         """Read all of it: again with more room, if it unpacks to more than its declared size."""
@@ -200,15 +260,16 @@ class Images:
             return False
         return live not in {None, upload.generation}
 
-    def _goes_by_uri(self, upload: Upload) -> bool | None:
-        """Tell whether the address is sent; None if that depends on what the bytes are."""
-        if self._settings.always_inline:
+    def _goes_by_uri(self, upload: Upload) -> bool:
+        """Tell whether the address may be sent; what the bytes are may speak against it."""
+        packed = upload.content_encoding not in {"", "identity"}
+        if self._settings.always_inline or packed or upload.size is None:
             return False
         limit = self._takes.uri_limit_bytes
-        if upload.size is not None and upload.size > (URI_BYTES_LIMIT if limit is None else limit):
+        if upload.size > (URI_BYTES_LIMIT if limit is None else limit):
             return False
         content_type = likely_image_type(upload)
-        return None if content_type is None else content_type in self._takes.accepts
+        return content_type is None or content_type in self._takes.accepts
 
     def _needed(self, upload: Upload) -> int:
         """Give the bytes that may come: more than declared where they are stored packed."""

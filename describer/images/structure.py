@@ -13,6 +13,9 @@ from typing import Protocol
 # A file of more parts than this is not looked through to its end.
 _HOPS = 20_000
 
+# Of these only the end shows that they are whole; of others the head says how long they are.
+ENDING_IN_A_MARKER = frozenset({"image/jpeg", "image/png"})
+
 
 class Content(Protocol):
     """An image's bytes, to be looked into."""
@@ -26,6 +29,40 @@ class Content(Protocol):
 
     def find_last(self, needle: bytes, start: int) -> int:
         """Give where the needle begins the last time, from `start` on; -1 if nowhere."""
+
+
+class MiddleError(Exception):
+    """It takes bytes between a file's ends to tell."""
+
+
+class Ends:
+    """The first and the last bytes of a file as its `Content`: what lies between is not known.
+
+    Whatever asks for that gets `MiddleError`, never a guess.
+    """
+
+    def __init__(self, size: int, head: bytes, tail: bytes = b"") -> None:
+        self.size = size
+        self._head, self._tail = head, tail
+        self._tail_start = size - len(tail)
+
+    def at(self, start: int, size: int) -> bytes:
+        """See `Content.at`."""
+        end = min(start + size, self.size)
+        if start >= self._tail_start:
+            return self._tail[start - self._tail_start : end - self._tail_start]
+        if end > len(self._head):
+            raise MiddleError
+        return self._head[start:end]
+
+    def find_last(self, needle: bytes, start: int) -> int:
+        """See `Content.find_last`."""
+        found = self._tail.rfind(needle, max(0, start - self._tail_start))
+        if found >= 0:
+            return self._tail_start + found
+        if len(self._head) < self._tail_start:
+            raise MiddleError
+        return self._head.rfind(needle, start)
 
 
 def is_cut(content_type: str, content: Content) -> bool:
@@ -55,6 +92,12 @@ def oddity(content_type: str, content: Content) -> str | None:
         # How many frames there are shows only at the end.
         return "maybe animated"
     return None
+
+
+def pixels(content_type: str, content: Content) -> int:
+    """Give how many a JPEG, PNG or WebP says that it has; 0 where that cannot be told."""
+    look = {"image/jpeg": _jpeg_pixels, "image/png": _png_pixels, "image/webp": webp_pixels}
+    return look[content_type](content) if content_type in look else 0
 
 
 # --- JPEG: segments up to the first scan. Source: ITU-T T.81, B.1 and B.2
@@ -91,6 +134,14 @@ def _jpeg_is_cut(content: Content) -> bool:
     # In the picture itself FF is always followed by 00 or by a marker. What stands behind its
     # end, as cameras put there, is of no interest.
     return content.find_last(b"\xff\xd9", segments[-1][1]) < 0
+
+
+def _jpeg_pixels(content: Content) -> int:
+    for marker, start, _ in _jpeg_segments(content):
+        if _is_frame(marker) and len(size := content.at(start + 1, 4)) == 4:
+            height, width = struct.unpack(">HH", size)
+            return int(height * width)
+    return 0
 
 
 def _jpeg_oddity(content: Content) -> str | None:
@@ -144,7 +195,12 @@ def jpeg_coefficient_bytes(content: Content) -> int:
 # --- PNG: chunks. Source: https://www.w3.org/TR/png-3/
 
 
-def _png_chunks(content: Content) -> list[tuple[bytes, int, int]]:
+# Empty, and with the checksum that it always has.
+_PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
+
+
+def _png_chunks(content: Content, last: bytes = b"IEND") -> list[tuple[bytes, int, int]]:
+    """List kind, start and length of each chunk up to the first of a kind, or the break."""
     found: list[tuple[bytes, int, int]] = []
     place = 8
     for _ in range(_HOPS):
@@ -155,7 +211,7 @@ def _png_chunks(content: Content) -> list[tuple[bytes, int, int]]:
         # The picture's many parts count once.
         if kind != b"IDAT" or not found or found[-1][0] != b"IDAT":
             found.append((kind, place + 8, length))
-        if kind == b"IEND":
+        if kind == last:
             break
         place += 12 + length
     else:
@@ -164,11 +220,23 @@ def _png_chunks(content: Content) -> list[tuple[bytes, int, int]]:
 
 
 def _png_is_cut(content: Content) -> bool:
-    return _png_chunks(content)[-1:] != [] and _png_chunks(content)[-1][0] != b"IEND"
+    if content.at(max(0, content.size - len(_PNG_END)), len(_PNG_END)) == _PNG_END:
+        return False
+    chunks = _png_chunks(content)
+    return chunks != [] and chunks[-1][0] != b"IEND"
+
+
+def _png_pixels(content: Content) -> int:
+    size = content.at(16, 8)
+    if len(size) < 8:
+        return 0
+    width, height = struct.unpack(">II", size)
+    return int(width * height)
 
 
 def _png_oddity(content: Content) -> str | None:
-    for kind, start, _ in _png_chunks(content):
+    # What tells of it stands before the picture.
+    for kind, start, _ in _png_chunks(content, b"IDAT"):
         if kind == b"IHDR":
             depth, colour = (*content.at(start + 8, 2), 0, 0)[:2]
             if colour in {4, 6}:

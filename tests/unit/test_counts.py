@@ -19,6 +19,7 @@ from describer.records.memory import MemoryStore
 from describer.settings import Settings
 from local.servers.events import cloud_event
 from tests import virtual
+from tests.pictures import JPEG
 
 NO_STORAGE: Any = None
 
@@ -59,7 +60,7 @@ def test_store_calls_of_one_image(seconds: float, updates: int) -> None:
         store = CountingStore()
         settings = Settings()
         model = ScriptedModel([Script([*steps, Chunk("", "stop")])])
-        images = Images(settings, MemoryBucket())
+        images = Images(settings, MemoryBucket({"a.jpg": JPEG}))
         pipeline = Pipeline(settings, store, model, images, now=virtual.now)
         headers, body = cloud_event("b12", "a.jpg", 1)
         attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}

@@ -21,6 +21,7 @@ from describer.records.record import record_id
 from describer.records.store import REMOVE, Fields, Version
 from describer.settings import Settings
 from tests import virtual
+from tests.pictures import JPEG
 
 # Source: https://firebase.google.com/docs/firestore/quotas
 _DOCUMENT_BYTES = 1024 * 1024
@@ -80,6 +81,7 @@ def deliver(
 ) -> tuple[Answer, FirestoreLike]:
     """Deliver one event to a pipeline of its own."""
     settings = settings or Settings(image_input="uri")
+    name = str(payload.get("name")) if isinstance(payload, dict) else ""
 
     async def work() -> tuple[Answer, FirestoreLike]:
         store = FirestoreLike(virtual.now)
@@ -87,7 +89,7 @@ def deliver(
             settings,
             store,
             ScriptedModel([script]),
-            Images(settings, MemoryBucket()),
+            Images(settings, MemoryBucket({name: JPEG})),
             now=virtual.now,
         )
         return await pipeline.deliver(attributes, payload), store

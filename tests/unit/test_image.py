@@ -19,6 +19,7 @@ from describer.images.convert import RESERVED_BYTES, Converter, NeedsMemoryError
 from describer.images.formats import HEAD_BYTES, sniff, type_of
 from describer.images.image import Image
 from describer.images.loading import (
+    END_BYTES,
     INLINE_BYTES_AT_ONCE,
     URI_BYTES_LIMIT,
     Images,
@@ -29,6 +30,7 @@ from describer.servers import SERVERS
 from describer.settings import Settings
 from describer.values import Upload
 from tests import virtual
+from tests.pictures import JPEG
 
 
 def upload(**changes: Any) -> Upload:
@@ -129,16 +131,16 @@ def test_what_has_no_signature_is_taken_at_its_word(
     assert type_of(head, likely) == expected
 
 
-def test_vertex_gets_the_uri_and_nobody_reads_the_bytes() -> None:
+def test_vertex_gets_the_uri() -> None:
     """The model reads the bucket itself; the name stays as it is."""
-    image = load(upload(name="a b#?%.jpg"))
+    image = load(upload(name="a b#?%.jpg"), JPEG)
     assert (image.uri, image.content_type, image.size) == ("gs://b12/a b#?%.jpg", "image/jpeg", 9)
     assert image.content is None
 
 
 def test_another_server_gets_the_uri_only_if_told_to() -> None:
     """IMAGE_INPUT=uri is for gateways that read the bucket."""
-    image = load(upload(), OPENAI_BASE_URL="http://h/v1", MODEL="m", IMAGE_INPUT="uri")
+    image = load(upload(), JPEG, OPENAI_BASE_URL="http://h/v1", MODEL="m", IMAGE_INPUT="uri")
     assert image.uri == "gs://b12/a.jpg"
 
 
@@ -161,7 +163,7 @@ def test_what_cannot_be_sent_is_refused_before_it_costs(
 
 
 class Metered(MemoryBucket):
-    """Notes how much each reader would take at most."""
+    """Notes how much each reader takes."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__({"a": content})
@@ -173,12 +175,18 @@ class Metered(MemoryBucket):
         self.taken.append(into.size)
         return whole
 
+    async def read_range(self, upload: Upload, start: int, size: int) -> bytes:
+        """See `Bucket.read_range`."""
+        found = await super().read_range(upload, start, size)
+        self.taken.append(len(found))
+        return found
+
 
 @pytest.mark.parametrize("image_input", ["uri", "inline"])
 def test_of_what_is_no_image_only_the_first_bytes_are_read(image_input: str) -> None:
     """Where neither type nor name tells, an image costs one read more, all else only that one."""
 
-    async def work(content: bytes) -> list[int]:
+    async def taken(content: bytes) -> list[int]:
         bucket = Metered(content)
         images = Images(Settings.from_env({**INLINE, "IMAGE_INPUT": image_input}), bucket)
         what = upload(name="a", content_type="", size=len(content))
@@ -189,9 +197,11 @@ def test_of_what_is_no_image_only_the_first_bytes_are_read(image_input: str) -> 
                 assert content[:1] == b"n"
         return bucket.taken
 
-    head, whole = [HEAD_BYTES], [] if image_input == "uri" else [3000]
-    assert asyncio.run(work(b"no" * 1500)) == head
-    assert asyncio.run(work(BIG[:2998] + b"\xff\xd9")) == head + whole
+    head, rest = HEAD_BYTES, len(BIG)
+    if image_input == "uri":
+        head = rest = END_BYTES
+    assert asyncio.run(taken(b"no" * 900_000)) == [head]
+    assert asyncio.run(taken(BIG)) == [head, rest]
 
 
 # A JPEG by its beginning and its end.

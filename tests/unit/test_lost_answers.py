@@ -22,6 +22,7 @@ from describer.records.record import record_id
 from describer.records.store import CALL_SECONDS, Fields, Version
 from describer.settings import Settings
 from tests import virtual
+from tests.pictures import JPEG
 
 ATTRIBUTES = {"id": "1", "type": FINALIZED, "time": virtual.EPOCH.isoformat()}
 PAYLOAD = {"bucket": "b-b", "name": "a.jpg", "generation": "7", "contentType": "image/jpeg"}
@@ -258,7 +259,7 @@ def test_the_whole_delivery_leaves_a_person_alone() -> None:
             steps += [1.0, Chunk("words ")]
         model = ScriptedModel([Script([*steps, Chunk("", "stop")])])
         pipeline = Pipeline(
-            SETTINGS, store, model, Images(SETTINGS, MemoryBucket()), now=virtual.now
+            SETTINGS, store, model, Images(SETTINGS, MemoryBucket({"a.jpg": JPEG})), now=virtual.now
         )
         answer = await pipeline.deliver(ATTRIBUTES, PAYLOAD)
         return answer.status, store

@@ -28,6 +28,7 @@ from describer.records.record import record_id
 from describer.records.store import CALL_SECONDS, Fields, Version
 from describer.settings import Settings
 from tests import virtual
+from tests.pictures import JPEG
 
 ATTRIBUTES = {"id": "1", "type": FINALIZED, "time": virtual.EPOCH.isoformat()}
 PAYLOAD = {"bucket": "b-b", "name": "a.jpg", "generation": "7", "contentType": "image/jpeg"}
@@ -147,7 +148,7 @@ def test_giving_up_is_told_although_the_answer_of_its_write_was_lost(
             settings,
             store,
             ScriptedModel([text_script("never asked")]),
-            Images(settings, MemoryBucket()),
+            Images(settings, MemoryBucket({"a.jpg": JPEG})),
             now=virtual.now,
         )
         answer = await pipeline.deliver(ATTRIBUTES, PAYLOAD)
@@ -173,7 +174,7 @@ def test_a_delivery_that_comes_after_sigterm_takes_no_claim(
             SETTINGS,
             store,
             ScriptedModel([text_script("never asked")]),
-            Images(SETTINGS, MemoryBucket()),
+            Images(SETTINGS, MemoryBucket({"a.jpg": JPEG})),
             now=virtual.now,
         )
         pipeline.shut_down()

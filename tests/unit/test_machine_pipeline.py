@@ -56,6 +56,7 @@ from describer.records.record import record_id
 from describer.records.store import CALL_SECONDS, Fields, Snapshot, Version
 from describer.settings import Settings
 from describer.values import Usage
+from tests.pictures import JPEG
 from tests.virtual import EPOCH, VirtualLoop
 
 SETTINGS = Settings(
@@ -576,7 +577,7 @@ class PipelineMachine(RuleBasedStateMachine):
             SETTINGS,
             link,
             LedgerModel(self.world, alive),
-            Images(SETTINGS, MemoryBucket()),
+            Images(SETTINGS, MemoryBucket(dict.fromkeys(NAMES, JPEG))),
             now=lambda: self.now() + timedelta(seconds=skew),
         )
         instance = Instance(pipeline, link)

@@ -53,6 +53,9 @@ class Sized(Bucket):
         into.size = min(size, into.capacity)
         return size <= into.capacity
 
+    async def read_range(self, upload: Upload, start: int, size: int) -> bytes:
+        raise AssertionError("what goes inside the request is read whole")
+
     async def live_generation(self, upload: Upload) -> int | None:
         raise AssertionError("what is read pinned is not asked for again")
 

@@ -43,9 +43,11 @@ from describer.values import Upload, Usage
 from local.servers.events import cloud_event
 from local.servers.function import ROOT
 from tests import virtual
+from tests.pictures import JPEG
 
 TEXT = "A tabby cat looks up from a windowsill."
 IDENTITY = record_id("b12", "a.jpg")
+ODD_NAME = 'a\n{"severity": "ERROR"}\u2028.jpg'
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Bench:
     def instance(self) -> Pipeline:
         """Give another instance over the same store and model."""
         settings = Settings.from_env(self.environ)
-        images = Images(settings, MemoryBucket({"a.jpg": b"\xff\xd8\xff"}))
+        images = Images(settings, MemoryBucket(dict.fromkeys(("a.jpg", "b.jpg", ODD_NAME), JPEG)))
         return Pipeline(settings, self.store, self.model, images, now=virtual.now)
 
     async def deliver(
@@ -291,7 +293,7 @@ def test_an_address_is_asked_for_its_generation_again(live: int | None, outcome:
     """The model reads whatever stands there; a deleted object was read before, or not at all."""
 
     async def scenario(b: Bench) -> None:
-        bucket = MemoryBucket()
+        bucket = MemoryBucket({"a.jpg": JPEG})
         if live is not None:
             bucket.generations["a.jpg"] = live
         images = Images(Settings(), bucket)
@@ -313,7 +315,11 @@ def test_a_bucket_that_does_not_answer_loses_no_text() -> None:
 
     async def scenario(b: Bench) -> None:
         pipeline = Pipeline(
-            Settings(), b.store, b.model, Images(Settings(), Closed()), now=virtual.now
+            Settings(),
+            b.store,
+            b.model,
+            Images(Settings(), Closed({"a.jpg": JPEG})),
+            now=virtual.now,
         )
         assert (await b.deliver(pipeline=pipeline)).outcome == "described"
 
@@ -324,7 +330,7 @@ def test_bytes_of_a_generation_are_not_asked_for_again() -> None:
     """What was read pinned cannot have been another."""
 
     async def scenario(b: Bench) -> None:
-        bucket = MemoryBucket({"a.jpg": b"\xff\xd8\xff\xda\0\2\xff\xd9"})
+        bucket = MemoryBucket({"a.jpg": JPEG})
         bucket.generations["a.jpg"] = 2
         settings = Settings(image_input="inline")
         pipeline = Pipeline(settings, b.store, b.model, Images(settings, bucket), now=virtual.now)
@@ -529,7 +535,7 @@ def test_age_is_told_by_the_stores_clock(hours: int) -> None:
         def wrong() -> datetime:
             return virtual.now() + timedelta(hours=hours)
 
-        images = Images(Settings(), MemoryBucket({"a.jpg": b"\xff\xd8\xff"}))
+        images = Images(Settings(), MemoryBucket(dict.fromkeys(("a.jpg", "b.jpg", ODD_NAME), JPEG)))
         pipeline = Pipeline(Settings(), b.store, b.model, images, now=wrong)
         upload_time = virtual.now()
         assert (await b.deliver(pipeline=pipeline, time=upload_time)).status == 503
@@ -888,11 +894,10 @@ def test_a_defect_of_ours_frees_the_lease_and_is_raised(capsys: pytest.CaptureFi
 
 def test_each_delivery_is_one_log_line(capsys: pytest.CaptureFixture[str]) -> None:
     """With constant message and values in fields; no name can break or forge a line."""
-    name = 'a\n{"severity": "ERROR"}\u2028.jpg'
 
     async def scenario(b: Bench) -> None:
-        await b.deliver(name=name, id="e7")
-        await b.deliver(name=name, id="e8")
+        await b.deliver(name=ODD_NAME, id="e7")
+        await b.deliver(name=ODD_NAME, id="e8")
 
     script = Script([0.5, Chunk("A cat", "stop", Usage(3, 4, 9))])
     environ = {"GOOGLE_CLOUD_PROJECT": "p-1"}
@@ -903,7 +908,7 @@ def test_each_delivery_is_one_log_line(capsys: pytest.CaptureFixture[str]) -> No
     assert [line["outcome"] for line in lines] == ["described", "duplicate"]
     first = lines[0]
     assert (first["message"], first["severity"], first["status"]) == ("delivery", "INFO", 200)
-    assert (first["object_name"], first["bucket"], first["generation"]) == (name, "b12", "1")
+    assert (first["object_name"], first["bucket"], first["generation"]) == (ODD_NAME, "b12", "1")
     assert (first["event_id"], first["attempt"], first["total_tokens"]) == ("e7", 1, 9)
     assert "first_text_seconds" in first
 
