@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
+from benchmarks.model import IMAGE_BYTES
 from local.servers.events import cloud_event
 from local.servers.processes import LOOPBACK
 
@@ -147,7 +148,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _request(port: int, name: str) -> tuple[str, bytes]:
-    headers, body = cloud_event(BUCKET, name, 1, size_bytes=100_000)
+    headers, body = cloud_event(BUCKET, name, 1, size_bytes=IMAGE_BYTES)
     lines = ["POST / HTTP/1.1", f"host: {LOOPBACK}:{port}", f"content-length: {len(body)}"]
     lines += [f"{key}: {value}" for key, value in headers.items()]
     return f"gs://{BUCKET}/{name}", "\r\n".join(lines).encode() + b"\r\n\r\n" + body

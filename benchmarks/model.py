@@ -26,6 +26,7 @@ TEXT = (
 )
 WORDS_PER_CHUNK = 3
 BACKLOG = 4096
+IMAGE_BYTES = 100_000
 
 _NAME = re.compile(rb'"(gs://[^"]+)"')
 _HEAD = (
@@ -36,6 +37,11 @@ _OBJECT = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 18\r\n\r\n"
     b'{"generation":"1"}'
 )
+# As large as the events say: looked at before its address is sent.
+_IMAGE = b"\xff\xd8\xff\xda\0\2" + bytes(IMAGE_BYTES - 8) + b"\xff\xd9"
+_CONTENT = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: image/jpeg\r\ncontent-length: %d\r\n\r\n" % IMAGE_BYTES
+) + _IMAGE
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ class ModelServer:
 
     @property
     def storage_url(self) -> str:
-        """For STORAGE_EMULATOR_HOST: each object that is asked for is at its first generation."""
+        """For STORAGE_EMULATOR_HOST: each object there may be, at its first generation."""
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
@@ -201,7 +207,7 @@ class _Connection(asyncio.Protocol):
             return
         if head.startswith(b"GET "):
             self._got = b""
-            self.transport.write(_OBJECT)
+            self.transport.write(_CONTENT if b"alt=media" in head else _OBJECT)
             return
         length = re.search(rb"(?i)\r\ncontent-length: *([0-9]+)", head)
         if length is None or len(body) < int(length[1]):

@@ -26,7 +26,7 @@ class Instance:
         self._settings = settings
         self._warn_of_retirements(datetime.now(UTC).date())
         if settings.always_inline:
-            # Wanted by every image then; imported by the first one, it would hold up the loop.
+            # Every image is read whole then; imported by the first one, it would hold up the loop.
             import google.cloud.storage  # noqa: F401
         self._pipeline: Pipeline | None = None
         self._building: asyncio.Task[Pipeline] | None = None

@@ -13,7 +13,7 @@ class Image:
     """What is sent for the picture: its address, or its bytes.
 
     Attributes:
-        content_type: the object's, as found in its bytes where they were read, else as declared.
+        content_type: the object's, as found in its first bytes.
         size: the object's, in bytes; None if neither event nor bytes told.
         uri: `gs://bucket/name`; None if the bytes are sent.
         content: the bytes; None if the address is sent.

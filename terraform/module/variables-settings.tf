@@ -439,7 +439,7 @@ variable "max_image_bytes" {
 }
 
 variable "max_image_pixels" {
-  description = "Most pixels of an image that is decoded, to be converted or scaled down; above it the outcome is too_large."
+  description = "Most pixels of an image, by what it says of itself; above it the outcome is too_large."
   type        = number
   default     = 200000000
   nullable    = false

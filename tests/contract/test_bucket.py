@@ -12,12 +12,17 @@ import pytest
 from google.cloud import storage
 
 from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
+from describer.images.bucket import Bucket
 from describer.images.cloud_storage import CloudStorage
+from describer.images.loading import Images
+from describer.images.memory import MemoryBucket
 from describer.images.room import Buffer
+from describer.settings import Settings
 from describer.values import Upload
 from local.servers.function import ROOT
 
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 40
+JPEG_OF_5_MB = b"\xff\xd8\xff\xda\0\2" + bytes(4_999_992) + b"\xff\xd9"
 
 
 def read(bucket: Any, name: str, generation: int) -> bytes:
@@ -57,6 +62,65 @@ def test_what_is_called_packed_and_is_not_is_unreadable(bucket: storage.Bucket) 
         read(bucket, "a.jpg", put(bucket, gzip.compress(JPEG)[:-9], "gzip"))
     with pytest.raises(UnreadableImageError, match="is none, and its bytes are packed"):
         read(bucket, "a.jpg", put(bucket, gzip.compress(JPEG)))
+
+
+def test_a_range_is_read_of_exactly_one_generation(bucket: storage.Bucket) -> None:
+    """As it is stored; fewer bytes at the end, none behind it; the same of the double."""
+    client = storage.Client(project="p")
+    packed = gzip.compress(JPEG)
+
+    def ranges(real: Bucket, content: bytes, generation: int) -> list[bytes]:
+        upload = Upload(bucket.name, "a.jpg", generation, "image/jpeg", len(content), "e")
+
+        async def work() -> list[bytes]:
+            size = len(content)
+            places = ((0, 9), (5, 100), (size - 9, 9), (size - 9, 99), (0, 2 * size), (size, 9))
+            return [await real.read_range(upload, start, count) for start, count in places]
+
+        return asyncio.run(work())
+
+    try:
+        for content, encoding in ((JPEG, None), (packed, "gzip")):
+            generation = put(bucket, content, encoding)
+            found = ranges(CloudStorage(lambda: client), content, generation)
+            assert found == ranges(MemoryBucket({"a.jpg": content}), content, generation)
+            assert (found[0], found[2], found[5]) == (content[:9], content[-9:], b"")
+        with pytest.raises(ObjectGoneError):
+            ranges(CloudStorage(lambda: client), JPEG, generation + 1)
+        with pytest.raises(ObjectGoneError):
+            ranges(MemoryBucket(), JPEG, generation)
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (JPEG_OF_5_MB, "gs://"),
+        (JPEG_OF_5_MB[:-2], "ends before the picture does, after 4999998 bytes"),
+    ],
+    ids=["whole", "cut"],
+)
+def test_an_image_is_looked_at_before_its_address_is_sent(
+    bucket: storage.Bucket, content: bytes, expected: str
+) -> None:
+    """In the real storage, through the real client."""
+    client = storage.Client(project="p")
+    upload = Upload(bucket.name, "a.jpg", put(bucket, content), "image/jpeg", len(content), "e")
+
+    async def work() -> str | None:
+        images = Images(Settings(), CloudStorage(lambda: client))
+        async with images.room_for(upload) as share:
+            return (await images.load(upload, share)).uri
+
+    try:
+        if expected == "gs://":
+            assert asyncio.run(work()) == f"gs://{bucket.name}/a.jpg"
+        else:
+            with pytest.raises(UnreadableImageError, match=expected):
+                asyncio.run(work())
+    finally:
+        client.close()
 
 
 def test_a_missing_object_is_gone(bucket: storage.Bucket) -> None:

@@ -54,7 +54,7 @@ def run(program: str, **env: str) -> Any:
 
 
 def test_the_start_imports_nothing_for_later_and_starts_nothing() -> None:
-    """On Vertex AI no image is read here; and a channel or a thread would not survive the fork.
+    """No channel or thread would survive the fork; Cloud Storage waits for the first image.
 
     The number of modules is what a start costs; without `quick_imports` it is over 1,500.
     """
