@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -64,6 +65,7 @@ class Profile:
     prompt: str | None = None
     language: tuple[str, ...] | None = None
     model: str | None = None
+    models: tuple[str, ...] | None = None
     max_output_tokens: int | None = None
     outputs: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
@@ -145,6 +147,12 @@ class Settings:
         return settings
 
     @property
+    def every_model(self) -> tuple[str, ...]:
+        """Each model that may be asked, of profiles and fallbacks too, as written."""
+        of_profiles = ((*filter(None, [p.model]), *(p.models or ())) for p in self.profiles)
+        return tuple(dict.fromkeys((self.model, *self.models, *chain(*of_profiles))))
+
+    @property
     def on_vertex(self) -> bool:
         """Whether the model is reached on Vertex AI rather than at OPENAI_BASE_URL."""
         return self.openai_base_url is None
@@ -212,7 +220,8 @@ def _relations(settings: Settings, *, given: Container[str]) -> list[tuple[set[s
         f"{settings.openai_base_url} calls its model",
     )
     rule(
-        not settings.models or settings.fallback_after_seconds < settings.max_event_age_seconds,
+        not (settings.models or any(profile.models for profile in settings.profiles))
+        or settings.fallback_after_seconds < settings.max_event_age_seconds,
         "FALLBACK_AFTER_SECONDS MAX_EVENT_AGE_SECONDS",
         f"after {settings.fallback_after_seconds:g} s the upload would be given up already; "
         f"expected FALLBACK_AFTER_SECONDS under {settings.max_event_age_seconds:g}",
@@ -231,12 +240,7 @@ def _relations(settings: Settings, *, given: Container[str]) -> list[tuple[set[s
         + (f"expected {', '.join(efforts)}" if efforts else "it has no such parameter"),
     )
     if settings.on_vertex:
-        models = [
-            settings.model,
-            *settings.models,
-            *(p.model for p in settings.profiles if p.model),
-        ]
-        for model in models:
+        for model in settings.every_model:
             rule(
                 not _RETIRED_MODEL.match(model),
                 "MODEL MODELS PROFILES",
@@ -402,6 +406,7 @@ _PROFILE_FIELDS: dict[str, Callable[[str], object]] = {
     "prompt": _text,
     "language": _languages,
     "model": _matching(_MODEL),
+    "models": _models,
     "max_output_tokens": _tokens,
     "outputs": _outputs,
     "tags": _tags,
@@ -410,7 +415,7 @@ _PROFILE_FIELDS: dict[str, Callable[[str], object]] = {
 VARIABLES: tuple[Variable, ...] = (
     Variable("GOOGLE_CLOUD_PROJECT", "a project id", _matching(_PROJECT)),
     Variable("MODEL", "a model id without spaces", _PROFILE_FIELDS["model"]),
-    Variable("MODELS", "model ids, separated by commas", _models),
+    Variable("MODELS", "model ids, separated by commas", _PROFILE_FIELDS["models"]),
     Variable("FALLBACK_AFTER_SECONDS", "seconds from 0 to 85200", _number(0, 85_200)),
     Variable(
         "MODEL_LOCATION", "global, us, eu or a region such as europe-west4", _matching(_LOCATION)

@@ -140,7 +140,7 @@ def difference(stored: Stored, settings: Settings) -> str:
     A model that others fall back on is as good as the first.
     """
     asked = instructions_for(stored.name, settings)
-    models = {asked.model, *(other.model for other in fallbacks_for(asked, settings))}
+    models = {asked.model, *(other.model for other in fallbacks_for(stored.name, settings))}
     today = {
         "model": models,
         "language": {asked.language},

@@ -383,12 +383,13 @@ variable "alt_text_characters" {
 }
 
 variable "profiles" {
-  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, max_output_tokens, outputs or tags."
+  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, models, max_output_tokens, outputs or tags."
   type = list(object({
     pattern           = string
     prompt            = optional(string)
     language          = optional(string)
     model             = optional(string)
+    models            = optional(list(string))
     max_output_tokens = optional(number)
     outputs           = optional(list(string))
     tags              = optional(list(string))

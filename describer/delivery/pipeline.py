@@ -307,9 +307,9 @@ class Pipeline:
         self, delivery: Delivery, claimed: Claim, image: Image, progress: Progress
     ) -> Description:
         """Describe with MODEL, or with the first of MODELS that takes what those before refused."""
-        first = instructions_for(claimed.draft.upload.name, self._settings)
-        fallbacks = iter(fallbacks_for(first, self._settings))
-        instructions = first
+        name = claimed.draft.upload.name
+        instructions = instructions_for(name, self._settings)
+        fallbacks = iter(fallbacks_for(name, self._settings))
         while True:
             try:
                 return await self._ask(delivery, claimed, image, instructions, progress)

@@ -29,8 +29,7 @@ def retirements(settings: Settings, today: date) -> Iterator[tuple[str, date]]:
     """
     if not settings.on_vertex:
         return
-    chosen = (settings.model, *settings.models, *(p.model for p in settings.profiles if p.model))
-    for model in dict.fromkeys(name.removeprefix("google/") for name in chosen):
+    for model in dict.fromkeys(name.removeprefix("google/") for name in settings.every_model):
         ends = RETIRED_FROM.get(model)
         if ends is not None and (ends - today).days <= WARNED_DAYS:
             yield model, ends

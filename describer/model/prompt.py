@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from describer.model.outputs import Wanted
-from describer.settings import Settings
+from describer.settings import Profile, Settings
 
 DEFAULT_PROMPT = """\
 You write descriptions of images for people who cannot see them: for alternative text, \
@@ -64,7 +64,7 @@ class Instructions:
 
 def instructions_for(name: str, settings: Settings) -> Instructions:
     """Choose the instructions for an object: the first profile that matches its name overrides."""
-    profile = next((p for p in settings.profiles if p.pattern.match(name)), None)
+    profile = _profile_of(name, settings)
     languages = (profile and profile.language) or settings.description_language
     wanted = Wanted(
         outputs=settings.outputs if profile is None or profile.outputs is None else profile.outputs,
@@ -89,10 +89,16 @@ def instructions_for(name: str, settings: Settings) -> Instructions:
     )
 
 
-def fallbacks_for(first: Instructions, settings: Settings) -> tuple[Instructions, ...]:
-    """Give the same instructions for each model of MODELS, in order."""
-    models = dict.fromkeys(_as_sent(model, settings) for model in settings.models)
+def fallbacks_for(name: str, settings: Settings) -> tuple[Instructions, ...]:
+    """Give the same instructions for each model of MODELS, or of the profile's own, in order."""
+    first, profile = instructions_for(name, settings), _profile_of(name, settings)
+    named = settings.models if profile is None or profile.models is None else profile.models
+    models = dict.fromkeys(_as_sent(model, settings) for model in named)
     return tuple(replace(first, model=model) for model in models if model != first.model)
+
+
+def _profile_of(name: str, settings: Settings) -> Profile | None:
+    return next((p for p in settings.profiles if p.pattern.match(name)), None)
 
 
 def _as_sent(model: str, settings: Settings) -> str:

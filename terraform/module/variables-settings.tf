@@ -72,7 +72,7 @@ variable "fallback_after_seconds" {
   }
 
   validation {
-    condition     = length(var.models) == 0 || var.fallback_after_seconds < var.max_event_age_seconds
+    condition     = length(var.models) == 0 && alltrue([for profile in var.profiles : profile.models == null]) || var.fallback_after_seconds < var.max_event_age_seconds
     error_message = "fallback_after_seconds is ${var.fallback_after_seconds}, max_event_age_seconds ${var.max_event_age_seconds}: the upload would be given up before."
   }
 }
@@ -316,12 +316,13 @@ variable "alt_text_characters" {
 }
 
 variable "profiles" {
-  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, max_output_tokens, outputs or tags."
+  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, models, max_output_tokens, outputs or tags."
   type = list(object({
     pattern           = string
     prompt            = optional(string)
     language          = optional(string)
     model             = optional(string)
+    models            = optional(list(string))
     max_output_tokens = optional(number)
     outputs           = optional(list(string))
     tags              = optional(list(string))
@@ -338,9 +339,9 @@ variable "profiles" {
   validation {
     condition = alltrue([for profile in var.profiles :
       profile.prompt != null || profile.language != null || profile.model != null || profile.max_output_tokens != null
-      || profile.outputs != null || profile.tags != null
+      || profile.models != null || profile.outputs != null || profile.tags != null
     ])
-    error_message = "profiles: expected each to replace at least one of prompt, language, model, max_output_tokens, outputs and tags."
+    error_message = "profiles: expected each to replace at least one of prompt, language, model, models, max_output_tokens, outputs and tags."
   }
 
   validation {
@@ -380,6 +381,19 @@ variable "profiles" {
       && (var.openai_base_url != null || length(regexall("^(google/)?gemini-([12]\\.|pro|ultra)", profile.model == null ? "google/unset" : profile.model)) == 0)
     ])
     error_message = "profiles: expected a current model as model; on Vertex AI with its publisher, such as google/gemini-3.8-flash."
+  }
+
+  # As those of `models`; an empty list would not say whether it means none.
+  validation {
+    condition = alltrue([for profile in var.profiles :
+      (profile.models == null ? 1 : length(profile.models)) > 0
+      && alltrue([for model in(profile.models == null ? [] : profile.models) :
+        length(regexall("^[^\\s,]{1,200}$", model)) > 0
+        && (var.openai_base_url != null || length(regexall("^([a-z0-9-]+/|gemini-).+$", model)) > 0)
+        && (var.openai_base_url != null || length(regexall("^(google/)?gemini-([12]\\.|pro|ultra)", model)) == 0)
+      ])
+    ])
+    error_message = "profiles: expected at least one current model as models, without a space or comma; on Vertex AI with its publisher."
   }
 }
 

@@ -21,6 +21,7 @@ PROFILES = [
         "max_output_tokens": 512,
         "outputs": ["tags"],
         "tags": ["plan"],
+        "models": ["third/model"],
     }
 ]
 EVERYTHING = {
@@ -128,6 +129,7 @@ def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
     assert settings.name_include.patterns == ("*.png", "*.jpg")
     assert settings.name_exclude.patterns == ("drafts/*",)
     (profile,) = settings.profiles
+    assert profile.models == ("third/model",)
     assert (profile.pattern.patterns, profile.language, profile.max_output_tokens) == (
         ("plans/*",),
         ("fr",),

@@ -932,6 +932,19 @@ def test_a_retired_model_is_replaced_at_once(capsys: pytest.CaptureFixture[str])
     assert (line["model"], line["passed_over"]) == ("m/third", "m/first, m/second")
 
 
+def test_a_profiles_own_models_take_the_place_of_the_general_ones() -> None:
+    """For the names that it matches; others fall back on MODELS."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == (await b.deliver(name="b.jpg")).outcome == "described"
+
+    profiles = [{"pattern": "b.*", "models": ["m/own"]}]
+    scripts = [MISSING, text_script(TEXT), MISSING, text_script(TEXT)]
+    environ = {**MODELS, "PROFILES": json.dumps(profiles)}
+    b = bench(scenario, model=ScriptedModel(scripts), environ=environ)
+    assert [begun for begun, _ in b.model.begun] == ["m/second", "m/own"]
+
+
 def test_a_busy_model_is_waited_for_and_then_replaced() -> None:
     """For FALLBACK_AFTER_SECONDS from its first refusal; the next upload asks it first again."""
 

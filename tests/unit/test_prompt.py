@@ -1,5 +1,7 @@
 """The words that are sent, and the digest that tells old ones from new."""
 
+import json
+
 from describer.model.prompt import DEFAULT_PROMPT, fallbacks_for, instructions_for
 from describer.settings import Settings
 
@@ -48,10 +50,37 @@ def test_fallbacks_say_the_same_to_other_models() -> None:
     environ = {"MODELS": "gemini-3.5-flash, meta/llama,google/gemini-3.5-flash ,gemini-3.8-flash"}
     settings = Settings.from_env({**environ, "MODEL": "gemini-3.8-flash"})
     first = instructions_for("a", settings)
-    fallbacks = fallbacks_for(first, settings)
+    fallbacks = fallbacks_for("a", settings)
     assert [f.model for f in fallbacks] == ["google/gemini-3.5-flash", "meta/llama"]
     assert {(f.digest, f.max_output_tokens) for f in fallbacks} == {(first.digest, 1024)}
-    assert fallbacks_for(first, Settings()) == ()
+    assert fallbacks_for("a", Settings()) == ()
+
+
+def test_a_profile_may_have_fallbacks_of_its_own() -> None:
+    """In place of MODELS; its own model alone among them is as good as none."""
+    profiles = [
+        {"pattern": "art/*", "models": "gemini-3.5-flash, meta/llama"},
+        {"pattern": "legal/*", "model": "gemini-4-argon", "models": ["google/gemini-4-argon"]},
+        {"pattern": "new/*", "model": "gemini-4-argon"},
+    ]
+    settings = Settings.from_env(
+        {"MODELS": "gemini-3.8-flash", "PROFILES": json.dumps(profiles), "PROMPT": "x"}
+    )
+
+    def models(name: str) -> list[str]:
+        return [one.model for one in fallbacks_for(name, settings)]
+
+    assert models("art/a") == ["google/gemini-3.5-flash", "meta/llama"]
+    assert models("legal/a") == []
+    assert models("new/a") == models("a") == ["google/gemini-3.8-flash"]
+    assert settings.every_model == (
+        "google/gemini-3.5-flash-lite",
+        "gemini-3.8-flash",
+        "gemini-3.5-flash",
+        "meta/llama",
+        "gemini-4-argon",
+        "google/gemini-4-argon",
+    )
 
 
 def test_the_digest_changes_with_the_words_alone() -> None:

@@ -24,7 +24,7 @@ GOOD = {
     "ALT_TEXT_CHARACTERS": "120",
     "MAX_OUTPUT_TOKENS": "2048",
     "REASONING_EFFORT": "low",
-    "PROFILES": '[{"pattern": "art/*", "language": "fr", "max_output_tokens": 64}]',
+    "PROFILES": '[{"pattern": "a/*", "language": "fr", "max_output_tokens": 64, "models": "a,b"}]',
     "REUSE": "True",
     "DAILY_LIMIT": "500",
     "BUCKETS": "b-1, b-2",
@@ -89,7 +89,7 @@ def test_every_variable_is_read() -> None:
     assert settings.openai_base_url == "https://host.example/v1"
     assert settings.buckets == ("b-1", "b-2")
     assert settings.models == ("gemini-3.5-flash", "gemini-3.1-flash-lite")
-    assert settings.profiles[0].language == ("fr",)
+    assert (settings.profiles[0].language, settings.profiles[0].models) == (("fr",), ("a", "b"))
     assert settings.description_language == ("zh-Hant", "en")
     assert (settings.outputs, settings.tags) == (("tags", "alt_text"), ("cat", "window sill"))
 
@@ -126,6 +126,12 @@ def test_all_faults_are_reported_together() -> None:
         ({"MODEL": "gemini-2.5-flash"}, "retired"),
         ({"PROFILES": '[{"pattern":"*","model":"google/gemini-2.0-flash-001"}]'}, "retired"),
         ({"MODELS": "gemini-3.8-flash,gemini-2.0-flash"}, "retired"),
+        ({"PROFILES": '[{"pattern":"*","models":"gemini-2.0-flash"}]'}, "retired"),
+        ({"PROFILES": '[{"pattern":"*","models":"a b"}]'}, "item 0 has a wrong models"),
+        (
+            {"PROFILES": '[{"pattern":"*","models":"m"}]', "FALLBACK_AFTER_SECONDS": "85000"},
+            "under 82800",
+        ),
         ({"MODELS": "gemini-3.8-flash", "FALLBACK_AFTER_SECONDS": "85000"}, "under 82800"),
         ({"PROFILES": "[1]"}, "item 0 is int"),
         ({"PROFILES": '[{"prompt":"x"}]'}, "item 0 needs a pattern"),

@@ -1158,6 +1158,20 @@ run "profiles_retired_model" {
   expect_failures = [var.profiles]
 }
 
+run "profiles_models_retired" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    profiles = [{ pattern = "*.png", models = ["google/gemini-3.8-flash", "gemini-2.5-flash"] }]
+  }
+
+  expect_failures = [var.profiles]
+}
+
 run "name_include_with_a_comma" {
   command = plan
 
