@@ -1,5 +1,6 @@
 """Spans of a delivery: their tree, their names by the conventions, and what they must not hold."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -29,9 +30,9 @@ def spans_of(script: Script, **environ: str) -> tuple[Answer, list[ReadableSpan]
     """Deliver one upload; give the answer, and the spans in the order of their ends."""
     settings = Settings.from_env({"IMAGE_INPUT": "inline", "PROMPT": "A secret prompt.", **environ})
     exporter = InMemorySpanExporter()
+    tracing = Tracing(settings, "p-1", exporter)
 
     async def work() -> Answer:
-        tracing = Tracing(settings, "p-1", exporter)
         bucket = MemoryBucket({"a.jpg": b"\xff\xd8\xff\xda\0\2\xff\xd9"})
         pipeline = TracedPipeline(
             tracing,
@@ -44,11 +45,10 @@ def spans_of(script: Script, **environ: str) -> tuple[Answer, list[ReadableSpan]
         headers, body = cloud_event("b12", "a.jpg", 1, time=virtual.now())
         attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}
         attributes["traceparent"] = f"00-{TRACE}-{PARENT}-01"
-        answer = await pipeline.deliver(attributes, json.loads(body))
-        await pipeline.close()
-        return answer
+        return await pipeline.deliver(attributes, json.loads(body))
 
     answer = virtual.run(work())
+    asyncio.run(tracing.close())
     return answer, list(exporter.get_finished_spans())
 
 
