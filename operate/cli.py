@@ -9,6 +9,7 @@ import click
 
 from describer.errors import DescriberError
 from operate.backfill import backfill
+from operate.doctor import doctor
 from operate.export import export
 from operate.output import plain, plain_line
 from operate.reconcile import reconcile
@@ -56,7 +57,7 @@ def describer() -> None:
     """
 
 
-for command in (show, export, stats, backfill, redescribe, reconcile):
+for command in (show, export, stats, backfill, redescribe, reconcile, doctor):
     describer.add_command(command)
 
 

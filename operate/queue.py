@@ -10,12 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from describer.errors import TokenError
+from operate.credentials import AccessToken
 from operate.deliver import Handed
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class QueueDoor:
         self._url = f"{f'http://{emulator}' if emulator else _SERVICE}/v2/{queue}/tasks"
         self._to = to
         self._invoker = invoker
-        self._access = None if emulator else _AccessToken()
+        self._access = None if emulator else AccessToken()
         self._client = httpx2.Client(
             timeout=httpx2.Timeout(30.0, connect=10.0),
             limits=httpx2.Limits(max_connections=at_once),
@@ -91,25 +90,3 @@ class QueueDoor:
         if self._invoker is not None:
             request["oidcToken"] = {"serviceAccountEmail": self._invoker, "audience": self._to}
         return {"name": name, "dispatchDeadline": _DISPATCH_DEADLINE, "httpRequest": request}
-
-
-class _AccessToken:
-    """The application default credentials' token, renewed in time."""
-
-    def __init__(self) -> None:
-        import google.auth
-
-        self._lock = threading.Lock()
-        self._credentials, _ = google.auth.default(
-            scopes=["https://www.googleapis.com/auth/cloud-platform"]
-        )
-
-    def __call__(self) -> str:
-        from google.auth.transport.requests import Request
-
-        with self._lock:
-            if not self._credentials.valid:
-                self._credentials.refresh(Request())
-            if not self._credentials.token:
-                raise TokenError("the application default credentials give no access token")
-            return str(self._credentials.token)

@@ -1,0 +1,86 @@
+"""One tiny real call of each model, through the function's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass, replace
+
+from describer.build import build_model
+from describer.errors import DescriberError
+from describer.images.image import Image
+from describer.images.room import Buffer
+from describer.model.chat import vertex_base_url
+from describer.model.description import Accumulator
+from describer.model.outputs import Wanted
+from describer.model.port import Model
+from describer.model.prompt import Instructions, instructions_for
+from describer.settings import Settings
+from operate.health.cloud import Cloud
+
+# 32 x 32 grey pixels.
+_PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAAAAABWESUoAAAAGElEQVR42mNsYMAPmBhGFYwqGFUwQhUAAJe+AMD8WknZAAAAAElFTkSuQmCC"
+)
+_SECONDS = 45.0
+# Thinking counts, too; that the text is cut is no matter.
+_MOST_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of one call; no error where the model answered.
+
+    Attributes:
+        model: as it was sent.
+    """
+
+    model: str
+    error: DescriberError | None = None
+
+
+def ask_models(settings: Settings, cloud: Cloud, project: str) -> list[Asked]:
+    """Call every model that the settings name, one after the other. Billed as any other call."""
+    chosen = (settings.model, *settings.models, *(p.model for p in settings.profiles if p.model))
+    return asyncio.run(_ask(settings, cloud, project, list(dict.fromkeys(chosen))))
+
+
+async def _ask(settings: Settings, cloud: Cloud, project: str, models: list[str]) -> list[Asked]:
+    reached = settings
+    if settings.on_vertex and cloud.emulated:
+        url = cloud.address(vertex_base_url(project, settings.model_location))
+        reached = replace(settings, openai_base_url=url, model_server="vertex")
+    try:
+        client = await asyncio.to_thread(build_model, reached)
+    except DescriberError as exc:
+        return [Asked(model, exc) for model in models]
+    try:
+        return [await _one(client, replace(settings, model=model, profiles=())) for model in models]
+    finally:
+        await client.close()
+
+
+async def _one(client: Model, settings: Settings) -> Asked:
+    asked: Instructions = replace(
+        instructions_for("picture.png", settings),
+        system="Answer with one word.",
+        wanted=Wanted(),
+        max_output_tokens=_MOST_TOKENS,
+    )
+    content = Buffer(len(_PICTURE))
+    content.write(_PICTURE)
+    image = Image("image/png", len(_PICTURE), content=content)
+    answer = Accumulator()
+    try:
+        async with asyncio.timeout(_SECONDS), client.stream(asked, image) as chunks:
+            async for chunk in chunks:
+                answer.add(chunk)
+    except TimeoutError:
+        return Asked(asked.model, DescriberError(f"no whole answer within {_SECONDS:g} s"))
+    except DescriberError as exc:
+        return Asked(asked.model, exc)
+    finally:
+        content.close()
+    if answer.finish_reason is None:
+        return Asked(asked.model, DescriberError("the answer broke off"))
+    return Asked(asked.model)
