@@ -260,7 +260,8 @@ class _Agents:
 
 def judge(right: Right, read: Deployment) -> Finding:
     """Look for one right where it may be granted."""
-    found, unread = [], []
+    granted: dict[str, str] = {}
+    unread = []
     for place in right.places:
         try:
             listed = bindings(read.read(f"policy {place}"))
@@ -268,29 +269,31 @@ def judge(right: Right, read: Deployment) -> Finding:
             unread.append(f"{place}: {exc}")
             continue
         for binding in listed:
+            role = str(binding.get("role"))
             if right.member not in (binding.get("members") or ()):
                 continue
-            grants = _grants(right, str(binding.get("role")), read)
+            grants = _grants(right, role, read)
             if grants is None:
-                unread.append(f"what {binding.get('role')} allows")
+                unread.append(f"what {role} allows")
             elif grants:
-                found.append(str(mapping(binding.get("condition")).get("expression") or ""))
+                condition = str(mapping(binding.get("condition")).get("expression") or "")
+                granted[_same(condition)] = role
     who = right.member.removeprefix("serviceAccount:")
-    remedy = f"terraform apply; it gives {who} the role {right.role} on {_spoken(right.places[0])}"
+    where = _spoken(right.places[0])
+    remedy = f"terraform apply; it gives {who} the role {right.role} on {where}"
     if right.condition:
         remedy += f" where {right.condition}"
-    if _same(right.condition) in map(_same, found):
-        if right.condition and "" in found:
-            return wrong(right.check, f"{who} has it without a condition, too", remedy)
-        return ok(right.check, f"{who} has {right.role}")
-    if not found and unread:
-        return unchecked(right.check, "; ".join(unread))
-    if not found:
-        message = f"{who} lacks {right.role} on {_spoken(right.places[0])}: {right.without}"
+    if right.condition and "" in granted:
+        message = f"{who} has {granted['']} without the condition that Terraform sets"
         return wrong(right.check, message, remedy)
-    if right.condition and "" in found:
-        return wrong(right.check, f"{who} has it everywhere, without a condition", remedy)
-    return wrong(right.check, f"{who} has it under another condition: {found[0]}", remedy)
+    if role := granted.get(_same(right.condition), ""):
+        return ok(right.check, f"{who} has {role}")
+    if granted:
+        condition, role = next(iter(granted.items()))
+        return wrong(right.check, f"{who} has {role} under another condition: {condition}", remedy)
+    if unread:
+        return unchecked(right.check, "; ".join(unread))
+    return wrong(right.check, f"{who} lacks {right.role} on {where}: {right.without}", remedy)
 
 
 def _grants(right: Right, role: str, read: Deployment) -> bool | None:
@@ -311,6 +314,7 @@ def _grants(right: Right, role: str, read: Deployment) -> bool | None:
 
 
 def _same(expression: str) -> str:
+    """Give a condition as it is compared: spaces do not matter."""
     return "".join(expression.split())
 
 

@@ -1,14 +1,15 @@
 """Google's APIs on this machine, as far as `describer doctor` asks them.
 
-As the real ones: lists come in pages, an API that is not enabled refuses with its reason, whoever does
-not ask for the third version of a policy gets no condition and another role's name, errors have
-Google's shape, and the model streams. It shows nothing of rights, which it does not check, of
+As the real ones: lists come in pages, an API that is not enabled refuses with its reason, whoever
+does not ask for the third version of a policy gets no condition and another role's name, errors
+have Google's shape, and the model streams. It shows nothing of rights, which it does not check, of
 quotas and delays, and of all that it was not told: what it says is written by hand.
 """
 
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,16 @@ from tests.health.sound import State
 # Asked before anything is enabled, or enabled in every project.
 _ALWAYS = ("cloudresourcemanager", "serviceusage", "cloudbilling", "iam")
 _PAGE = 4
+# An object, with none of its fields of the kind that it should be.
+SPOILT = {
+    "bindings": "none",
+    "fields": 1,
+    "functions": 3,
+    "location": 7,
+    "services": {},
+    "timeSeries": "?",
+    "triggers": [None],
+}
 
 
 @dataclass
@@ -29,12 +40,12 @@ class Apis:
 
     Attributes:
         host: for GOOGLE_APIS_EMULATOR_HOST.
-        asked: host and path of each request, in order.
+        asked: method, and host with path, of each request, in order.
     """
 
     host: str
     state: State
-    asked: list[str] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -68,27 +79,32 @@ class _Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Give the services' time."""
-        import time
+        return super().date_time_string(
+            (timestamp or time.time()) + self._state.clock_ahead_seconds
+        )
 
-        return super().date_time_string((timestamp or time.time()) + self._state.clock_ahead_seconds)
-
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Answer a question."""
+        self._note()
         self._answer({})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Answer a question that has a body."""
+        self._note()
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
         if self.path.endswith("/chat/completions"):
             self._model(body)
         else:
             self._answer(body)
 
+    def _note(self) -> None:
+        asked = (self.command, urlsplit(self.path).path.removeprefix("/"))
+        self.server.apis.asked.append(asked)  # type: ignore[attr-defined]
+
     def _answer(self, body: dict[str, Any]) -> None:
         address = urlsplit(self.path).path.removeprefix("/")
         query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         host = address.partition("/")[0]
-        self.server.apis.asked.append(address)  # type: ignore[attr-defined]
         if host in self._state.silent:
             self.server.released.wait(30)  # type: ignore[attr-defined]
             self.close_connection = True
@@ -97,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"<html>Sign in</html>", "text/html")
             return
         if host in self._state.spoilt:
-            self._json(200, {"bindings": "none", "services": {}, "functions": 3, "location": 7})
+            self._json(200, SPOILT)
             return
         if host.removesuffix(".googleapis.com") not in _ALWAYS and not self._state.enabled(host):
             self._refuse(

@@ -4,6 +4,7 @@ Written by hand from the APIs' references, with the fields that a real answer ha
 reads, and some that it does not.
 """
 
+import functools
 import hashlib
 import io
 import zipfile
@@ -22,6 +23,7 @@ FUNCTION = f"projects/{PROJECT}/locations/{REGION}/functions/describer"
 RUN, TRIGGER, BUILD = (
     f"describer-{which}@{PROJECT}.iam.gserviceaccount.com" for which in ("run", "trigger", "build")
 )
+REVISION = f"{FUNCTION.replace('functions', 'services')}/revisions/describer-00004-luc"
 OWN_TRIGGER = f"projects/{PROJECT}/locations/{REGION}/triggers/describer-382914"
 FURTHER_TRIGGER = (
     f"projects/{PROJECT}/locations/eu/triggers/describer-"
@@ -30,7 +32,8 @@ FURTHER_TRIGGER = (
 OWN_SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/eventarc-{REGION}-describer-382914-sub-071"
 FURTHER_SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/eventarc-eu-describer-5b9f-sub-392"
 RULESET = f"projects/{PROJECT}/rulesets/5d0c1f2e-7a77-4d0c-8a6a-0c2f7a9d7e11"
-PREDICT, RECORDS = (f"projects/{PROJECT}/roles/describer_{which}" for which in ("predict", "records"))
+PREDICT = f"projects/{PROJECT}/roles/describer_predict"
+RECORDS = f"projects/{PROJECT}/roles/describer_records"
 
 # Parts of addresses in the state below.
 POLICY = f"cloudresourcemanager.googleapis.com/v1/projects/{PROJECT}:getIamPolicy"
@@ -47,7 +50,8 @@ DATABASE = f"firestore.googleapis.com/v1/projects/{PROJECT}/databases/(default)"
 FIELDS = f"{DATABASE}/collectionGroups/descriptions/fields"
 RELEASE = f"firebaserules.googleapis.com/v1/projects/{PROJECT}/releases/cloud.firestore"
 RULES = f"firebaserules.googleapis.com/v1/{RULESET}"
-QUEUE = f"cloudtasks.googleapis.com/v2/projects/{PROJECT}/locations/{REGION}/queues/describer-backfill"
+QUEUES = f"cloudtasks.googleapis.com/v2/projects/{PROJECT}/locations/{REGION}/queues"
+QUEUE = f"{QUEUES}/describer-backfill"
 TRIGGERS = f"eventarc.googleapis.com/v1/projects/{PROJECT}/locations"
 PUBSUB = "pubsub.googleapis.com/v1"
 SERIES = f"monitoring.googleapis.com/v3/projects/{PROJECT}/timeSeries"
@@ -127,6 +131,8 @@ class State:
 
     def enabled(self, service: str) -> bool:
         """Tell whether an API is enabled."""
+        if not isinstance(self.answers[SERVICES], dict):
+            return True
         listed = self.answers[SERVICES]["services"]
         return any(one["config"]["name"] == service for one in listed)
 
@@ -182,6 +188,7 @@ service cloud.firestore {
 """
 
 
+@functools.cache
 def archive() -> bytes:
     """Pack what Terraform would deploy from this tree."""
     packed = io.BytesIO()
@@ -224,8 +231,8 @@ def _usual() -> dict[str, Any]:
         FUNCTIONS: {"functions": [_function(), {**_function(), "name": f"{FUNCTION}-2"}]},
         SERVICE: {
             "name": SERVICE.partition("/v2/")[2],
-            "latestCreatedRevision": "projects/p/locations/l/services/s/revisions/describer-00004-luc",
-            "latestReadyRevision": "projects/p/locations/l/services/s/revisions/describer-00004-luc",
+            "latestCreatedRevision": REVISION,
+            "latestReadyRevision": REVISION,
             "traffic": [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}],
             "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
         },

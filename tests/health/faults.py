@@ -1,0 +1,566 @@
+"""Faults, each with the one line of `describer doctor` that is to find it."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from describer.settings import DEFAULT_MODEL
+from tests.health.sound import (
+    ACCOUNTS,
+    BILLING,
+    BUCKETS,
+    BUILD,
+    DATABASE,
+    FIELDS,
+    FUNCTION,
+    FUNCTIONS,
+    FURTHER_SUBSCRIPTION,
+    IMAGES,
+    MORE,
+    OWN_SUBSCRIPTION,
+    POLICY,
+    PREDICT,
+    PROJECT,
+    PROJECT_AT,
+    PUBSUB,
+    QUEUE,
+    RECORDS,
+    REGION,
+    RELEASE,
+    REPOSITORY,
+    ROLES,
+    RULES,
+    RUN,
+    SERIES,
+    SERVICE,
+    SOURCE,
+    TRIGGER,
+    TRIGGERS,
+    State,
+    agent,
+    archive,
+    binding,
+    member,
+)
+
+Break = Callable[[State], object]
+VIEWER = "roles/storage.objectViewer"
+SIGNER = "roles/iam.serviceAccountOpenIdTokenCreator"
+OWN_SUB, FURTHER_SUB = f"{PUBSUB}/{OWN_SUBSCRIPTION}", f"{PUBSUB}/{FURTHER_SUBSCRIPTION}"
+OWN_TRIGGERS, FURTHER_TRIGGERS = (f"{TRIGGERS}/{at}/triggers" for at in (REGION, "eu"))
+TRIGGER_POLICY = f"{ACCOUNTS}/{TRIGGER.replace('@', '%40')}:getIamPolicy"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is broken.
+
+    Attributes:
+        check: the one line that is to say so.
+        says: what it has to name.
+        remedy: what its remedy has to name.
+        unchecked: lines that cannot be had for it.
+    """
+
+    name: str
+    plant: Break
+    check: str
+    says: str
+    remedy: str = "terraform apply"
+    unchecked: tuple[str, ...] = ()
+
+
+def put(address: str, *path: str | int, value: Any) -> Break:
+    """Set one value inside an answer; `None` takes it out."""
+
+    def plant(state: State) -> None:
+        inside = state.answers[address]
+        for part in path[:-1]:
+            inside = inside[part]
+        if value is None:
+            del inside[path[-1]]
+        else:
+            inside[path[-1]] = value
+
+    return plant
+
+
+def gone(address: str) -> Break:
+    return lambda state: state.answers.pop(address)
+
+
+def ungranted(address: str, role: str, whom: str) -> Break:
+    return lambda state: state.ungrant(address, role, whom)
+
+
+def in_function(*path: str, value: Any) -> Break:
+    return put(FUNCTIONS, "functions", 0, *path, value=value)
+
+
+def variable(name: str, value: str) -> Break:
+    return in_function("serviceConfig", "environmentVariables", name, value=value)
+
+
+def condition(role: str, expression: str) -> Break:
+    """Change the condition of a role on the project; "" takes it away."""
+
+    def plant(state: State) -> None:
+        (found,) = (one for one in state.policy(POLICY) if one["role"] == role)
+        if expression:
+            found["condition"]["expression"] = expression
+        else:
+            del found["condition"]
+
+    return plant
+
+
+def repacked(changes: dict[str, bytes | None]) -> Break:
+    """Deploy another archive: files changed, added, or with None left out."""
+
+    def plant(state: State) -> None:
+        packed = io.BytesIO()
+        with (
+            zipfile.ZipFile(io.BytesIO(archive())) as old,
+            zipfile.ZipFile(packed, "w") as new,
+        ):
+            contents: dict[str, bytes | None] = {name: old.read(name) for name in old.namelist()}
+            for name, content in (contents | changes).items():
+                if content is not None:
+                    new.writestr(name, content)
+        state.answers[f"{BUCKETS}/{SOURCE}/o/source-1234.zip"] = packed.getvalue()
+
+    return plant
+
+
+def not_sold(state: State) -> None:
+    state.environment["MODEL_LOCATION"] = "europe-west4"
+
+
+def forgotten_model(state: State) -> None:
+    state.environment["MODELS"] = "google/gemini-9-flash"
+
+
+def doubled(state: State) -> None:
+    listed = state.answers[FURTHER_TRIGGERS]["triggers"]
+    listed.append({**listed[0], "name": f"projects/{PROJECT}/locations/eu/triggers/by-hand"})
+
+
+def exempt(state: State) -> None:
+    state.answers[FIELDS]["fields"].append(
+        {"name": f"{FIELDS.partition('/v1/')[2]}/uri", "indexConfig": {}}
+    )
+
+
+def indexed(state: State) -> None:
+    fields = state.answers[FIELDS]["fields"]
+    fields[:] = [one for one in fields if not one["name"].endswith("/partialText")]
+
+
+def twice(state: State) -> None:
+    copy = json.loads(json.dumps(state.function))
+    copy["name"] = FUNCTION.replace(REGION, "europe-west4")
+    state.answers[FUNCTIONS]["functions"].append(copy)
+
+
+FAULTS = [
+    Fault(
+        "project-gone",
+        gone(PROJECT_AT),
+        "project",
+        "not there",
+        "GOOGLE_CLOUD_PROJECT",
+        ("buckets", "rights"),
+    ),
+    Fault(
+        "project-deleted",
+        put(PROJECT_AT, "lifecycleState", value="DELETE_REQUESTED"),
+        "project",
+        "DELETE_REQUESTED",
+        "undelete",
+    ),
+    Fault("billing-off", put(BILLING, "billingEnabled", value=False), "billing", "off", "billing"),
+    Fault(
+        "clock", lambda state: setattr(state, "clock_ahead_seconds", 300), "clock", "behind", "NTP"
+    ),
+    Fault(
+        "api-off",
+        lambda state: state.disable("aiplatform.googleapis.com"),
+        "APIs",
+        "aiplatform.googleapis.com",
+        "gcloud services enable",
+    ),
+    Fault(
+        "api-off-monitoring",
+        lambda state: state.disable("monitoring.googleapis.com"),
+        "APIs",
+        "monitoring",
+        "gcloud services enable",
+        (f"backlog of {IMAGES}", f"backlog of {MORE}"),
+    ),
+    Fault(
+        "function-gone",
+        lambda state: state.answers[FUNCTIONS]["functions"].pop(0),
+        "function",
+        "there is none",
+        "--function",
+    ),
+    Fault("function-twice", twice, "function", "europe-west4", "--region"),
+    Fault("function-failed", in_function("state", value="FAILED"), "function", "FAILED"),
+    Fault(
+        "entry-point", in_function("buildConfig", "entryPoint", value="main"), "function", "main"
+    ),
+    Fault(
+        "ingress",
+        in_function("serviceConfig", "ingressSettings", value="ALLOW_ALL"),
+        "function",
+        "ALLOW_ALL",
+    ),
+    Fault("timeout", in_function("serviceConfig", "timeoutSeconds", value=60), "function", "60 s"),
+    Fault(
+        "setting",
+        variable("LEASE_SECONDS", "5"),
+        "settings",
+        "LEASE_SECONDS",
+        "variable",
+        ("APIs", "function", "models", "retirement", "indexes", "rights"),
+    ),
+    Fault("bucket-not-taken", variable("BUCKETS", MORE), "settings", IMAGES),
+    Fault("other-project", variable("GOOGLE_CLOUD_PROJECT", "elsewhere"), "settings", "elsewhere"),
+    Fault(
+        "revision-fails",
+        put(SERVICE, "latestCreatedRevision", value="a/revisions/describer-5"),
+        "revision",
+        "describer-5",
+        "gcloud logging read",
+    ),
+    Fault(
+        "traffic-pinned",
+        put(
+            SERVICE,
+            "traffic",
+            value=[
+                {
+                    "type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION",
+                    "revision": "old",
+                    "percent": 100,
+                }
+            ],
+        ),
+        "revision",
+        "old",
+        "--to-latest",
+    ),
+    Fault(
+        "archive-changed",
+        repacked({"describer/values.py": b"# older"}),
+        "archive",
+        "changed: describer/values.py",
+    ),
+    Fault(
+        "archive-lacks",
+        repacked({"describer/threads.py": None}),
+        "archive",
+        "only here: describer/threads.py",
+    ),
+    Fault(
+        "archive-more",
+        repacked({"describer/old.py": b""}),
+        "archive",
+        "only deployed: describer/old.py",
+    ),
+    Fault("archive-gone", gone(f"{BUCKETS}/{SOURCE}/o/source-1234.zip"), "archive", "any more"),
+    Fault(
+        "model-unknown",
+        variable("MODEL", "google/gemini-9-flash"),
+        "model google/gemini-9-flash",
+        "not served",
+        "model_location",
+    ),
+    Fault("model-location", not_sold, f"model {DEFAULT_MODEL}", "europe-west4", "model_location"),
+    Fault(
+        "fallback-unknown", forgotten_model, "model google/gemini-9-flash", "not served", "model"
+    ),
+    Fault("bucket-gone", gone(f"{BUCKETS}/{MORE}"), f"bucket {MORE}", "not there"),
+    Fault(
+        "bucket-elsewhere",
+        put(f"{BUCKETS}/{MORE}", "projectNumber", value="5"),
+        f"bucket {MORE}",
+        "project 5",
+        "deploy into",
+    ),
+    Fault(
+        "trigger-place",
+        in_function("eventTrigger", "triggerRegion", value="eu"),
+        f"trigger of {IMAGES}",
+        "at eu",
+    ),
+    Fault(
+        "trigger-gone",
+        put(FURTHER_TRIGGERS, "triggers", value=[]),
+        f"trigger of {MORE}",
+        "there is none",
+    ),
+    Fault(
+        "trigger-of-another-type",
+        put(
+            OWN_TRIGGERS,
+            "triggers",
+            0,
+            "eventFilters",
+            0,
+            "value",
+            value="google.cloud.storage.object.v1.deleted",
+        ),
+        f"trigger of {IMAGES}",
+        "there is none",
+    ),
+    Fault("trigger-twice", doubled, f"trigger of {MORE}", "by-hand", "delete"),
+    Fault(
+        "no-retry",
+        in_function("eventTrigger", "retryPolicy", value="RETRY_POLICY_DO_NOT_RETRY"),
+        f"trigger of {IMAGES}",
+        "DO_NOT_RETRY",
+    ),
+    Fault(
+        "no-retry-further",
+        put(FURTHER_TRIGGERS, "triggers", 0, "retryPolicy", value={"maxAttempts": 1}),
+        f"trigger of {MORE}",
+        "dropped",
+    ),
+    Fault(
+        "trigger-account",
+        put(FURTHER_TRIGGERS, "triggers", 0, "serviceAccount", value="x@y"),
+        f"trigger of {MORE}",
+        "x@y",
+    ),
+    Fault(
+        "trigger-condition",
+        put(
+            FURTHER_TRIGGERS,
+            "triggers",
+            0,
+            "conditions",
+            value={"NotReady": {"code": "PERMISSION_DENIED", "message": "cannot publish"}},
+        ),
+        f"trigger of {MORE}",
+        "cannot publish",
+    ),
+    Fault("subscription-gone", gone(OWN_SUB), f"subscription of {IMAGES}", "not there"),
+    Fault(
+        "topic-deleted",
+        put(OWN_SUB, "topic", value="_deleted-topic_"),
+        f"subscription of {IMAGES}",
+        "topic is deleted",
+    ),
+    Fault(
+        "ack-deadline",
+        put(OWN_SUB, "ackDeadlineSeconds", value=10),
+        f"subscription of {IMAGES}",
+        "10 s",
+        "--ack-deadline=600",
+    ),
+    Fault("pull", put(FURTHER_SUB, "pushConfig", value={}), f"subscription of {MORE}", "nowhere"),
+    Fault(
+        "push-account",
+        put(FURTHER_SUB, "pushConfig", "oidcToken", "serviceAccountEmail", value="x@y"),
+        f"subscription of {MORE}",
+        "x@y",
+    ),
+    Fault(
+        "retention",
+        put(FURTHER_SUB, "messageRetentionDuration", value="600s"),
+        f"subscription of {MORE}",
+        "600 s",
+        "--message-retention-duration",
+    ),
+    Fault(
+        "subscription-state",
+        put(OWN_SUB, "state", value="RESOURCE_ERROR"),
+        f"subscription of {IMAGES}",
+        "RESOURCE_ERROR",
+    ),
+    Fault(
+        "backlog",
+        put(SERIES, "timeSeries", 0, "points", 0, "value", "int64Value", value="7200"),
+        f"backlog of {IMAGES}",
+        "2:00:00",
+        "retry",
+    ),
+    Fault("database-gone", gone(DATABASE), "database", "not there", "create_database"),
+    Fault(
+        "datastore-mode",
+        put(DATABASE, "type", value="DATASTORE_MODE"),
+        "database",
+        "DATASTORE_MODE",
+        "firestore_database",
+    ),
+    Fault("field-indexed", indexed, "indexes", "partialText"),
+    Fault("field-not-indexed", exempt, "indexes", "uri", "--clear-exemption"),
+    Fault("rules-none", gone(RELEASE), "rules", "none are released", "manage_rules"),
+    Fault(
+        "rules-open",
+        put(
+            RULES,
+            "source",
+            "files",
+            0,
+            "content",
+            value="""
+        service cloud.firestore { match /databases/{database}/documents {
+            match /{document=**} {
+                allow read, write: if request.time < timestamp.date(2027, 1, 1);
+            }
+        } }""",
+        ),
+        "rules",
+        "anybody may write",
+        "manage_rules",
+    ),
+    Fault(
+        "rules-elsewhere",
+        put(
+            RULES,
+            "source",
+            "files",
+            0,
+            "content",
+            value="""
+        service cloud.firestore { match /databases/{database}/documents {
+            match /recipes/{id} { allow read: if true; allow write: if false; }
+        } }""",
+        ),
+        "rules",
+        "descriptions",
+        "manage_rules",
+    ),
+    Fault("queue-paused", put(QUEUE, "state", value="PAUSED"), "queue", "PAUSED", "resume"),
+    Fault(
+        "account-gone",
+        gone(f"{ACCOUNTS}/{BUILD.replace('@', '%40')}"),
+        "account that builds",
+        "not there",
+    ),
+    Fault(
+        "account-disabled",
+        put(f"{ACCOUNTS}/{RUN.replace('@', '%40')}", "disabled", value=True),
+        "account that runs",
+        "disabled",
+        "enable",
+    ),
+    Fault(
+        "storage-agent",
+        ungranted(POLICY, "roles/pubsub.publisher", agent("gs-project-accounts")),
+        "Cloud Storage publishes",
+        "gs-project-accounts",
+    ),
+    Fault(
+        "eventarc-agent",
+        ungranted(POLICY, "roles/eventarc.serviceAgent", agent("gcp-sa-eventarc")),
+        "Eventarc's agent",
+        "lacks",
+    ),
+    Fault(
+        "pubsub-agent",
+        ungranted(TRIGGER_POLICY, SIGNER, agent("gcp-sa-pubsub")),
+        "Pub/Sub signs",
+        "gcp-sa-pubsub",
+    ),
+    Fault(
+        "tasks-agent",
+        ungranted(POLICY, "roles/cloudtasks.serviceAgent", agent("gcp-sa-cloudtasks")),
+        "Cloud Tasks signs",
+        "lacks",
+    ),
+    Fault(
+        "receiver",
+        ungranted(POLICY, "roles/eventarc.eventReceiver", member(TRIGGER)),
+        "trigger receives",
+        TRIGGER,
+    ),
+    Fault(
+        "invoker",
+        ungranted(f"{SERVICE}:getIamPolicy", "roles/run.invoker", member(TRIGGER)),
+        "trigger invokes",
+        "403",
+    ),
+    Fault(
+        "public",
+        lambda state: state.policy(f"{SERVICE}:getIamPolicy").append(
+            binding("roles/run.invoker", "allUsers")
+        ),
+        "service is closed",
+        "allUsers",
+        "remove-iam",
+    ),
+    Fault("predict", ungranted(POLICY, PREDICT, member(RUN)), "run calls the model", "lacks"),
+    Fault(
+        "role-emptied",
+        put(f"{ROLES}/{PREDICT}", "includedPermissions", value=[]),
+        "run calls the model",
+        "lacks",
+    ),
+    Fault(
+        "role-deleted",
+        put(f"{ROLES}/{RECORDS}", "deleted", value=True),
+        "run writes records",
+        "lacks",
+    ),
+    Fault(
+        "role-short",
+        put(f"{ROLES}/{RECORDS}", "includedPermissions", value=["datastore.entities.get"]),
+        "run writes records",
+        "lacks",
+    ),
+    Fault("records", ungranted(POLICY, RECORDS, member(RUN)), "run writes records", "no record"),
+    Fault("condition-gone", condition(RECORDS, ""), "run writes records", "without the condition"),
+    Fault(
+        "condition-other",
+        condition(RECORDS, f'resource.name == "projects/{PROJECT}/databases/other"'),
+        "run writes records",
+        "another condition",
+    ),
+    Fault("reuse-cannot-list", variable("REUSE", "true"), "run writes records", "lacks"),
+    Fault(
+        "run-reads",
+        ungranted(f"{BUCKETS}/{MORE}/iam", VIEWER, member(RUN)),
+        f"run reads {MORE}",
+        RUN,
+    ),
+    Fault(
+        "vertex-reads",
+        ungranted(f"{BUCKETS}/{IMAGES}/iam", VIEWER, agent("gcp-sa-aiplatform")),
+        f"Vertex AI reads {IMAGES}",
+        "gcp-sa-aiplatform",
+    ),
+    Fault(
+        "build-logs",
+        ungranted(POLICY, "roles/logging.logWriter", member(BUILD)),
+        "build writes logs",
+        BUILD,
+    ),
+    Fault(
+        "build-pushes",
+        ungranted(
+            f"artifactregistry.googleapis.com/v1/{REPOSITORY}:getIamPolicy",
+            "roles/artifactregistry.writer",
+            member(BUILD),
+        ),
+        "build pushes images",
+        BUILD,
+    ),
+    Fault(
+        "build-source",
+        ungranted(f"{BUCKETS}/{SOURCE}/iam", VIEWER, member(BUILD)),
+        "build reads the source",
+        BUILD,
+    ),
+    Fault(
+        "build-copy",
+        ungranted(POLICY, VIEWER, member(BUILD)),
+        "build reads the copied source",
+        "gcf-v2-sources",
+    ),
+]

@@ -1,0 +1,343 @@
+"""`describer doctor`: silent on a sound deployment, each planted fault found by its own line."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner, Result
+
+from describer.model.lifetimes import RETIRED_FROM, WARNED_DAYS
+from describer.settings import DEFAULT_MODEL
+from operate.cli import describer
+from operate.health.checks import examine
+from operate.health.cloud import EMULATOR, Cloud, Unread
+from operate.health.reading import Deployment, read_deployment
+from tests.health.faults import FAULTS, SIGNER, TRIGGER_POLICY, VIEWER, Break, Fault
+from tests.health.server import apis
+from tests.health.sound import (
+    BUCKETS,
+    BUILD,
+    DATABASE,
+    IMAGES,
+    MORE,
+    POLICY,
+    PREDICT,
+    PROJECT,
+    QUEUE,
+    RECORDS,
+    REGION,
+    RELEASE,
+    ROLES,
+    ROOT,
+    RUN,
+    SERVICES,
+    State,
+    agent,
+    binding,
+    member,
+    sound,
+)
+
+
+def run(state: State, *arguments: str, **environ: str) -> Result:
+    """Run the command over APIs that say so."""
+    with apis(state) as running:
+        env = {EMULATOR: running.host, "GOOGLE_CLOUD_PROJECT": PROJECT, **environ}
+        found = CliRunner().invoke(describer, ["doctor", *arguments], env=env)
+    if found.exception and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    return found
+
+
+def report(result: Result) -> dict[str, list[dict[str, str]]]:
+    """Give the findings by state."""
+    found: dict[str, list[dict[str, str]]] = {"ok": [], "wrong": [], "unchecked": []}
+    for finding in json.loads(result.stdout)["findings"]:
+        found[finding["state"]].append(finding)
+    return found
+
+
+def checks(findings: list[dict[str, str]]) -> list[str]:
+    """Give the lines' names."""
+    return [finding["check"] for finding in findings]
+
+
+# --- A sound deployment -------------------------------------------------------------------------
+
+
+def without_more(state: State) -> None:
+    """One bucket, no queue, nobody to sign for it: what Terraform makes by default."""
+    state.environment["BUCKETS"] = IMAGES
+    state.disable("cloudtasks.googleapis.com")
+    state.ungrant(POLICY, "roles/cloudtasks.serviceAgent", agent("gcp-sa-cloudtasks"))
+
+
+def another_model(state: State) -> None:
+    """A server of one's own, whose key is a secret; no Vertex AI at all."""
+    state.environment.update(OPENAI_BASE_URL="http://127.0.0.1:9/v1", MODEL="own")
+    state.function["serviceConfig"]["secretEnvironmentVariables"] = [
+        {"key": "OPENAI_API_KEY", "projectId": PROJECT, "secret": "model-key", "version": "latest"}
+    ]
+    secret = f"projects/{PROJECT}/secrets/model-key"
+    state.answers[f"secretmanager.googleapis.com/v1/{secret}:getIamPolicy"] = {
+        "bindings": [binding("roles/secretmanager.secretAccessor", member(RUN))]
+    }
+    state.disable("aiplatform.googleapis.com")
+    enable(state, "secretmanager.googleapis.com")
+    state.ungrant(POLICY, PREDICT, member(RUN))
+    del state.answers[f"{ROLES}/{PREDICT}"]
+
+
+def enable(state: State, service: str) -> None:
+    """Enable an API."""
+    state.answers[SERVICES]["services"].append({"config": {"name": service}, "state": "ENABLED"})
+
+
+def own_keys(state: State) -> None:
+    """A key each for function, buckets and database."""
+    enable(state, "cloudkms.googleapis.com")
+    keys = {
+        use: f"projects/k/locations/l/keyRings/r/cryptoKeys/{use}"
+        for use in ("function", "bucket", "database")
+    }
+    state.function["kmsKeyName"] = keys["function"]
+    for bucket in (IMAGES, MORE):
+        state.answers[f"{BUCKETS}/{bucket}"]["encryption"] = {"defaultKmsKeyName": keys["bucket"]}
+    state.answers[DATABASE]["cmekConfig"] = {"kmsKeyName": keys["database"]}
+    kinds = {
+        "function": "artifactregistry eventarc storage",
+        "bucket": "storage",
+        "database": "firestore",
+    }
+    role = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+    for use, agents in kinds.items():
+        spelt = [
+            agent("gs-project-accounts" if one == "storage" else f"gcp-sa-{one}")
+            for one in agents.split()
+        ]
+        more = [agent("gcf-admin-robot"), agent("serverless-robot-prod")]
+        members = spelt + (more if use == "function" else [])
+        state.answers[f"cloudkms.googleapis.com/v1/{keys[use]}:getIamPolicy"] = {
+            "bindings": [binding(role, *members)]
+        }
+    (copied,) = (one for one in state.policy(POLICY) if one["role"] == VIEWER)
+    copies = copied["condition"]["expression"].partition('"')[2].partition('"')[0]
+    copied["condition"]["expression"] = (
+        f'resource.name.startsWith("{copies}-") && '
+        '(resource.type == "storage.googleapis.com/Bucket" || '
+        'resource.name.extract("/objects/{object}").startsWith("describer/"))'
+    )
+
+
+def broader_roles(state: State) -> None:
+    """Other roles that hold the same permissions, on the project."""
+    state.ungrant(TRIGGER_POLICY, SIGNER, agent("gcp-sa-pubsub"))
+    state.policy(POLICY).append(binding("roles/pubsub.serviceAgent", agent("gcp-sa-pubsub")))
+    state.ungrant(POLICY, "roles/logging.logWriter", member(BUILD))
+    state.policy(POLICY).append(binding("roles/editor", member(BUILD)))
+
+
+def reuse(state: State) -> None:
+    """Texts are reused, for which records are listed."""
+    state.environment["REUSE"] = "true"
+    state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"].append("datastore.entities.list")
+
+
+def another_database(state: State) -> None:
+    """A database that has a name, and rules of its own."""
+    state.environment["FIRESTORE_DATABASE"] = "pictures"
+    for address in [one for one in state.answers if one.startswith(DATABASE)]:
+        state.answers[address.replace("(default)", "pictures")] = state.answers.pop(address)
+    state.answers[f"{RELEASE}/pictures"] = state.answers.pop(RELEASE)
+    (records,) = (one for one in state.policy(POLICY) if one["role"] == RECORDS)
+    condition = records["condition"]
+    condition["expression"] = condition["expression"].replace("(default)", "pictures")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda state: None, id="two-buckets-and-a-queue"),
+        pytest.param(without_more, id="by-default"),
+        pytest.param(own_keys, id="customer-managed-keys"),
+        pytest.param(broader_roles, id="broader-roles"),
+        pytest.param(reuse, id="reuse"),
+        pytest.param(another_database, id="another-database"),
+    ],
+)
+def test_a_sound_deployment_is_sound(change: Break) -> None:
+    """Every line is ok, and so is the exit status."""
+    state = sound()
+    change(state)
+    result = run(state, "--json")
+    found = report(result)
+    assert (found["wrong"], found["unchecked"], result.exit_code) == ([], [], 0)
+    assert len(found["ok"]) >= 30
+    assert all(not finding["remedy"] for finding in found["ok"])
+
+
+def test_a_model_that_cannot_be_reached_from_here_is_not_called_wrong() -> None:
+    """A server of one's own may stand in a network that the function alone is in."""
+    state = sound()
+    another_model(state)
+    result = run(state, "--json")
+    found = report(result)
+    assert found["wrong"] == []
+    assert checks(found["unchecked"]) == ["model own"]
+    assert result.exit_code == 3
+    assert "run reads model-key" in checks(found["ok"])
+    assert not any(name.startswith("Vertex AI") for name in checks(found["ok"]))
+
+
+def test_it_is_told_in_words() -> None:
+    """One line for each check; what to do stands below what is wrong, and the sum at the end."""
+    told = run(sound())
+    assert told.exit_code == 0
+    assert all(line.startswith("ok ") for line in told.stdout.splitlines())
+    assert told.stderr.endswith(" ok, 0 wrong, 0 not checked\n")
+    state = sound()
+    state.answers[QUEUE]["state"] = "PAUSED"
+    told = run(state)
+    assert told.exit_code == 1
+    (line, remedy) = (line for line in told.stdout.splitlines() if not line.startswith("ok "))
+    assert line.split()[:2] == ["WRONG", "queue"]
+    assert remedy.strip().startswith("-> gcloud tasks queues resume describer-backfill")
+
+
+def test_it_reads_and_writes_nothing() -> None:
+    """Each request is a GET, or a POST that only asks."""
+    with apis(sound()) as running:
+        env = {EMULATOR: running.host, "GOOGLE_CLOUD_PROJECT": PROJECT}
+        CliRunner().invoke(describer, ["doctor"], env=env)
+    assert len(running.asked) > 40
+    assert {method for method, _ in running.asked} == {"GET", "POST"}
+    posted = [address for method, address in running.asked if method == "POST"]
+    assert all(address.endswith((":getIamPolicy", "/chat/completions")) for address in posted)
+
+
+# --- Planted faults -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.name))
+def test_each_planted_fault_is_found_by_its_own_line(fault: Fault) -> None:
+    """And by none other; it names what is broken, and what to do."""
+    state = sound()
+    fault.plant(state)
+    result = run(state, "--json")
+    found = report(result)
+    assert checks(found["wrong"]) == [fault.check], found["wrong"]
+    assert result.exit_code == 1
+    (told,) = found["wrong"]
+    assert fault.says in told["message"] + told["remedy"]
+    assert fault.remedy in told["remedy"]
+    assert sorted(checks(found["unchecked"])) == sorted(fault.unchecked)
+
+
+def test_a_model_near_its_end_is_told() -> None:
+    """From so many days before, and after; on the day before that, nothing is said."""
+    model = DEFAULT_MODEL.removeprefix("google/")
+    with apis(sound()) as running, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(EMULATOR, running.host)
+        cloud = Cloud(PROJECT, None)
+        read = read_deployment(cloud, PROJECT, "describer", None)
+        cloud.close()
+    for days, told in ((WARNED_DAYS + 1, 0), (WARNED_DAYS, 1), (-1, 1)):
+        day = RETIRED_FROM[model] - timedelta(days=days)
+        read.now = read.now.replace(year=day.year, month=day.month, day=day.day)
+        wrong = [one for one in examine(read) if one.state == "wrong"]
+        assert [one.check for one in wrong] == ["retirement"] * told
+
+
+# --- What cannot be looked at -------------------------------------------------------------------
+
+HOSTS = sorted({address.partition("/")[0] for address in sound().answers})
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("status", [403, 503])
+def test_what_may_not_be_read_is_neither_well_nor_wrong(host: str, status: int) -> None:
+    """One API that refuses, or fails: nothing is called wrong for it, and nothing well."""
+    state = sound()
+    for address in state.answers:
+        if address.startswith(f"{host}/"):
+            state.answers[address] = status
+    result = run(state, "--json")
+    found = report(result)
+    assert found["wrong"] == []
+    assert found["unchecked"]
+    assert result.exit_code == 3
+    reasons = " ".join(finding["message"] for finding in found["unchecked"])
+    assert "no right to look (" in reasons if status == 403 else f"{host} answered 503" in reasons
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("how", ["rubbish", "spoilt"])
+def test_an_answer_that_nobody_expects_breaks_nothing(host: str, how: str) -> None:
+    """A login page in place of JSON, or JSON of another shape: nobody knows, and it says so."""
+    state = sound()
+    getattr(state, how).add(host)
+    result = run(state, "--json")
+    found = report(result)
+    assert result.exit_code in {1, 3}
+    assert found["unchecked"] or found["wrong"]
+    if how == "rubbish":
+        assert found["wrong"] == []
+
+
+def test_a_silent_api_is_waited_for_so_long() -> None:
+    """And not for each of its questions one after the other."""
+    state = sound()
+    state.silent.add("eventarc.googleapis.com")
+    with apis(state) as running, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(EMULATOR, running.host)
+        cloud = Cloud(PROJECT, None, timeout_seconds=0.3)
+        read = read_deployment(cloud, PROJECT, "describer", None)
+        cloud.close()
+    unread = {
+        what: answer.why for what, answer in read.answers.items() if isinstance(answer, Unread)
+    }
+    assert unread == {
+        f"triggers {at}": "eventarc.googleapis.com gave no answer in time" for at in (REGION, "eu")
+    }
+    unchecked = [one.check for one in examine(read) if one.state == "unchecked"]
+    assert unchecked == [f"trigger of {IMAGES}", f"trigger of {MORE}"]
+
+
+def test_nobody_answers_at_all() -> None:
+    """A line for each, no traceback."""
+    result = CliRunner().invoke(
+        describer, ["doctor"], env={EMULATOR: "127.0.0.1:9", "GOOGLE_CLOUD_PROJECT": PROJECT}
+    )
+    assert result.exit_code == 3
+    assert "gave no answer" in result.stdout
+
+
+def test_an_emulator_elsewhere_is_refused() -> None:
+    """What stands in for the APIs is asked without a token, so it has to be on this machine."""
+    result = CliRunner().invoke(
+        describer, ["doctor"], env={EMULATOR: "10.0.0.1:80", "GOOGLE_CLOUD_PROJECT": PROJECT}
+    )
+    assert result.exit_code == 2
+
+
+def test_a_check_asks_nothing() -> None:
+    """Over what was read alone; with nothing read, nothing is said to be well."""
+    read = Deployment(PROJECT, "describer")
+    assert {finding.state for finding in examine(read)} == {"unchecked"}
+
+
+def test_help_is_there_at_once() -> None:
+    """The command's own help loads none of what it asks with."""
+    program = "import sys; from operate.cli import main; main(); print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "doctor", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = done.stdout.rsplit("\n[", 1)[1]
+    for module in ("httpx2", "google.auth", "openai", "operate.health.cloud"):
+        assert f"'{module}'" not in modules
