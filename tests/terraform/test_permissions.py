@@ -79,7 +79,8 @@ class Life:
         return values
 
 
-def _live(workspace: Workspace, *, to_the_end: bool, **variables: Any) -> Life:
+def live(workspace: Workspace, *, to_the_end: bool, **variables: Any) -> Life:
+    """Apply, look, and with `to_the_end` plan again and destroy."""
     if not workspace.offline:
         missing("applying needs a project, or the stand-in providers of a mirror")
     given = [
@@ -103,13 +104,13 @@ def _live(workspace: Workspace, *, to_the_end: bool, **variables: Any) -> Life:
 @pytest.fixture(scope="module")
 def usual(workspace: Workspace) -> Life:
     """A fresh project, nothing set but its name."""
-    return _live(workspace, to_the_end=True)
+    return live(workspace, to_the_end=True)
 
 
 @pytest.fixture(scope="module")
 def unusual(workspace: Workspace) -> Life:
     """Another model, own keys, a second bucket, someone else who deploys, a queue."""
-    return _live(
+    return live(
         workspace,
         to_the_end=False,
         openai_base_url="https://example.com/v1",

@@ -1,0 +1,165 @@
+"""What `describer doctor` takes for sound is what Terraform makes, one by one."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.health import sound as google
+from tests.health.sound import IMAGES, MORE, NUMBER, PROJECT, REGION, State, sound
+from tests.health.test_doctor import report, run
+from tests.terraform.conftest import Workspace
+from tests.terraform.test_permissions import Life, live
+
+# Google gives this one itself when its API is enabled.
+# https://docs.cloud.google.com/iam/docs/service-agents
+_GOOGLES_OWN = {("gcp-sa-cloudtasks", "roles/cloudtasks.serviceAgent", "project", "")}
+Grant = tuple[str, str, str, str]
+
+
+@pytest.fixture(scope="module")
+def life(workspace: Workspace) -> Life:
+    """The same deployment: a further bucket in the multi-region `eu`, and a queue."""
+    return live(
+        workspace,
+        to_the_end=False,
+        buckets={MORE: {"location": "eu"}},
+        backfill_queue={},
+    )
+
+
+def of(life: Life, kind: str) -> list[dict[str, Any]]:
+    """Give the values of all resources of a type."""
+    return [one["values"] for one in life.resources if one["type"] == kind]
+
+
+@pytest.fixture(scope="module")
+def function(life: Life) -> dict[str, Any]:
+    (found,) = of(life, "google_cloudfunctions2_function")
+    return found
+
+
+def _who(member: str) -> str:
+    """Give an agent by its kind, and an account by its name: numbers are stand-ins."""
+    return re.sub(r"serviceAccount:(service-\d+@)?([\w-]+).*", r"\2", member)
+
+
+def _condition(expression: str) -> str:
+    return re.sub(r"gcf-v2-sources-\d+-", f"gcf-v2-sources-{NUMBER}-", expression)
+
+
+def _made(life: Life) -> set[Grant]:
+    places = {"repository": "repository", "service_account_id": "account", "bucket": "bucket"}
+    found = set()
+    for resource in life.resources:
+        if not resource["type"].endswith("_iam_member"):
+            continue
+        values = resource["values"]
+        kind = next((key for key in places if values.get(key)), "")
+        name = str(values.get(kind, "")).rpartition("/")[2].partition("@")[0]
+        place = f"{places[kind]} {name}" if kind else "project"
+        place = f"service {values['name']}" if "run_v2_service" in resource["type"] else place
+        condition = (values.get("condition") or [{"expression": ""}])[0]["expression"]
+        found.add((_who(values["member"]), values["role"], place, _condition(condition)))
+    return found
+
+
+def _expected(state: State) -> set[Grant]:
+    found = set()
+    for address, answer in state.answers.items():
+        if not isinstance(answer, dict) or "bindings" not in answer:
+            continue
+        name = address.removesuffix(":getIamPolicy").removesuffix("/iam").rpartition("/")[2]
+        kind = {
+            "artifactregistry.googleapis.com": "repository",
+            "cloudresourcemanager.googleapis.com": "project",
+            "iam.googleapis.com": "account",
+            "run.googleapis.com": "service",
+            "storage.googleapis.com": "bucket",
+        }[address.partition("/")[0]]
+        place = kind if kind == "project" else f"{kind} {name.partition('%40')[0]}"
+        for binding in answer["bindings"]:
+            condition = binding.get("condition", {}).get("expression", "")
+            found |= {
+                (_who(one), binding["role"], place, condition)
+                for one in binding["members"]
+                if one.startswith("serviceAccount:")
+            }
+    return found
+
+
+def test_every_grant_is_looked_for(life: Life) -> None:
+    """Member, role, place and condition: as applied, and no more."""
+    assert _expected(sound()) == _made(life) | _GOOGLES_OWN
+
+
+def test_own_roles_hold_the_same(life: Life) -> None:
+    """Permission by permission."""
+    made = {
+        f"projects/{PROJECT}/roles/{one['role_id']}": sorted(one["permissions"])
+        for one in of(life, "google_project_iam_custom_role")
+    }
+    answers = sound().answers
+    assert made == {
+        name: sorted(answers[f"{google.ROLES}/{name}"]["includedPermissions"])
+        for name in (google.PREDICT, google.RECORDS)
+    }
+
+
+def test_the_same_apis_are_enabled(life: Life) -> None:
+    """Besides one that others use."""
+    made = {one["service"] for one in of(life, "google_project_service")}
+    listed = sound().answers[google.SERVICES]["services"]
+    assert {one["config"]["name"] for one in listed} == made | {"bigquery.googleapis.com"}
+
+
+def test_the_same_fields_are_exempt(life: Life) -> None:
+    """From all indexes."""
+    made = of(life, "google_firestore_field")
+    assert sorted(one["field"] for one in made) == sorted(google.UNINDEXED.split())
+    assert all(one["collection"] == "descriptions" for one in made)
+
+
+def test_the_function_is_the_same(life: Life, function: dict[str, Any]) -> None:
+    """In all that is judged, and in the names that others are found by."""
+    told = sound().function
+    build, service = function["build_config"][0], function["service_config"][0]
+    (trigger,) = function["event_trigger"]
+    assert (
+        told["name"]
+        == f"projects/{PROJECT}/locations/{function['location']}/functions/" + (function["name"])
+    )
+    config, said = told["serviceConfig"], told["buildConfig"]
+    assert (said["runtime"], said["entryPoint"]) == (build["runtime"], build["entry_point"])
+    assert said["dockerRepository"].endswith(build["docker_repository"].rpartition("/")[2])
+    assert (
+        said["source"]["storageSource"]["bucket"]
+        == of(life, "google_storage_bucket_object")[0]["bucket"]
+    )
+    assert config["timeoutSeconds"] == service["timeout_seconds"]
+    assert config["ingressSettings"] == service["ingress_settings"]
+    assert told["eventTrigger"]["retryPolicy"] == trigger["retry_policy"]
+    assert told["eventTrigger"]["triggerRegion"] == trigger["trigger_region"] == REGION
+    assert trigger["event_filters"][0]["value"] == IMAGES
+    (queue,) = of(life, "google_cloud_tasks_queue")
+    assert google.QUEUE.endswith(f"/{queue['location']}/queues/{queue['name']}")
+    (further,) = of(life, "google_eventarc_trigger")
+    assert google.FURTHER_TRIGGER.endswith(f"/{further['location']}/triggers/{further['name']}")
+    assert further["retry_policy"] == []
+
+
+def test_it_is_sound_with_the_settings_and_rules_that_are_deployed(
+    life: Life, function: dict[str, Any]
+) -> None:
+    """Those of the plan in place of the shorter ones written by hand."""
+    state = sound()
+    state.environment.clear()
+    state.environment.update(function["service_config"][0]["environment_variables"])
+    (ruleset,) = of(life, "google_firebaserules_ruleset")
+    content = ruleset["source"][0]["files"][0]["content"]
+    state.answers[google.RULES]["source"]["files"][0]["content"] = content
+    result = run(state, "--json")
+    found = report(result)
+    assert (found["wrong"], found["unchecked"]) == ([], [])
+    assert json.loads(result.stdout)["ok"] == len(found["ok"])
