@@ -45,7 +45,7 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def describer() -> None:
-    r"""Look after the descriptions of the pictures in a bucket.
+    """Look after the descriptions of the pictures in a bucket.
 
     Settings are the function's own (docs/settings.md): from the environment, or from --env-file,
     which also takes what `gcloud functions describe NAME --format=json` prints.
@@ -53,8 +53,9 @@ def describer() -> None:
 
     \b
     Exit status: 0 all is well; 1 something was found, failed or was refused;
-    2 wrong usage; 130 stopped by Ctrl-C.
-    """
+    2 wrong usage; 3 nothing was found, but not all could be looked at;
+    130 stopped by Ctrl-C.
+    """  # noqa: D301 - click's own mark, a backspace, not a backslash
 
 
 for command in (show, export, stats, backfill, redescribe, reconcile, doctor):

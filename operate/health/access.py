@@ -287,7 +287,7 @@ def judge(right: Right, read: Deployment) -> Finding:
         message = f"{who} has {granted['']} without the condition that Terraform sets"
         return wrong(right.check, message, remedy)
     if role := granted.get(_same(right.condition), ""):
-        return ok(right.check, f"{who} has {role}")
+        return ok(right.check, role)
     if granted:
         condition, role = next(iter(granted.items()))
         return wrong(right.check, f"{who} has {role} under another condition: {condition}", remedy)

@@ -194,6 +194,7 @@ def test_help_loads_no_client() -> None:
         text=True,
         check=True,
     )
-    modules = done.stdout.rsplit("\n[", 1)[1]
+    told, modules = done.stdout.rsplit("\n[", 1)
+    assert "\\b" not in told
     for client in ("google.auth", "grpc", "openai", "httpx2", "rich.console", "requests"):
         assert f"'{client}'" not in modules
