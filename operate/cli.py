@@ -16,6 +16,7 @@ from operate.reconcile import reconcile
 from operate.redescribe import redescribe
 from operate.show import show
 from operate.stats import stats
+from operate.watch import watch
 
 # Whose errors are told in one line; anything else is a defect of ours, and keeps its traceback.
 _FOREIGN = frozenset({"google", "grpc", "httpx2", "requests", "urllib3"})
@@ -58,7 +59,7 @@ def describer() -> None:
     """  # noqa: D301 - click's own mark, a backspace, not a backslash
 
 
-for command in (show, export, stats, backfill, redescribe, reconcile, doctor):
+for command in (show, watch, export, stats, backfill, redescribe, reconcile, doctor):
     describer.add_command(command)
 
 

@@ -93,11 +93,15 @@ class Records(Protocol):
 
 
 class FirestoreRecords:
-    """See `Records`."""
+    """See `Records`.
+
+    Attributes:
+        collection: the client's own, for what only a listener can do.
+    """
 
     def __init__(self, client: firestore.Client, collection: str) -> None:
         self._client = client
-        self._collection = client.collection(collection)
+        self.collection = client.collection(collection)
 
     def close(self) -> None:
         """Close the connection."""
@@ -105,7 +109,7 @@ class FirestoreRecords:
 
     def get(self, bucket: str, name: str) -> Stored | None:
         """See `Records.get`."""
-        found = self._collection.document(record_id(bucket, name)).get()
+        found = self.collection.document(record_id(bucket, name)).get()
         return _stored(found) if found.exists else None
 
     def below(self, address: Address | None, only: Sequence[str] = ()) -> Iterator[Stored]:
@@ -117,7 +121,7 @@ class FirestoreRecords:
             found = self.get(address.bucket, address.name)
             yield from [found] if found else []
             return
-        query = self._collection.order_by("uri").limit(_PAGE)
+        query = self.collection.order_by("uri").limit(_PAGE)
         if only:
             query = query.select(list(only))
         start = "" if address is None else address.uri
@@ -141,7 +145,7 @@ class FirestoreRecords:
         }
         option = self._client.write_option(last_update_time=stored.version)
         try:
-            written = self._collection.document(stored.id).update(changes, option=option)
+            written = self.collection.document(stored.id).update(changes, option=option)
         except (api.FailedPrecondition, api.NotFound) as exc:
             raise ChangedError(stored.id) from exc
         return written.update_time
@@ -150,7 +154,7 @@ class FirestoreRecords:
         """See `Records.delete`."""
         option = self._client.write_option(last_update_time=stored.version)
         try:
-            self._collection.document(stored.id).delete(option=option)
+            self.collection.document(stored.id).delete(option=option)
         except (api.FailedPrecondition, api.NotFound) as exc:
             raise ChangedError(stored.id) from exc
 

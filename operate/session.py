@@ -17,7 +17,7 @@ from describer.settings import Settings
 
 if TYPE_CHECKING:
     from operate.objects import Objects
-    from operate.records import Records
+    from operate.records import FirestoreRecords
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,7 +34,7 @@ class Session:
     cleanup: contextlib.ExitStack
 
     @functools.cached_property
-    def records(self) -> Records:
+    def records(self) -> FirestoreRecords:
         """The records in Firestore, or its emulator."""
         from operate.records import connect
 

@@ -3,24 +3,18 @@
 import contextlib
 import datetime as dt
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import firestore  # type: ignore[import-untyped,unused-ignore]
 
 from local.demo.plain import plain, plain_line
 from local.servers.function import json_lines
+from operate.listener import Listener
 
-_LISTEN_AGAIN_SECONDS = 0.5
-# A listener that hears nothing for so long is not believed: now and then its stream stays open, and
-# silent. Then so many records are read.
 _SILENT_SECONDS = 3.0
-_READ_AT_ONCE = 1000
 
 Fields = Mapping[str, Any]
 # Gives all records as they are now, by object name.
@@ -132,56 +126,9 @@ def firestore_records(host: str, project: str, collection: str) -> Iterator[Reco
             del os.environ["FIRESTORE_EMULATOR_HOST"]
         else:
             os.environ["FIRESTORE_EMULATOR_HOST"] = before
-    listener = Listener(client.collection(collection))
+    listener = Listener(client.collection(collection), silent_seconds=_SILENT_SECONDS)
     try:
-        yield listener.records
+        yield lambda: {fields["name"]: fields for fields in listener.documents().values()}
     finally:
         listener.stop()
         client.close()  # type: ignore[no-untyped-call,unused-ignore]
-
-
-class Listener:
-    """Firestore's own listener, begun anew should its stream end: it does not do that itself."""
-
-    def __init__(self, collection: Any, *, silent_seconds: float = _SILENT_SECONDS) -> None:
-        """Begin to listen.
-
-        Args:
-            silent_seconds: after which the records are read as well.
-        """
-        self._collection = collection
-        self._silent_seconds = silent_seconds
-        self._heard = time.monotonic()
-        self._lock = threading.Lock()
-        self._known: dict[str, Fields] = {}
-        self._begin()
-
-    def records(self) -> Mapping[str, Fields]:
-        """Give the records by object name, as last heard of."""
-        if not self._watch.is_active and time.monotonic() > self._begun + _LISTEN_AGAIN_SECONDS:
-            self._begin()
-        if time.monotonic() > self._heard + self._silent_seconds:
-            self._read()
-        with self._lock:
-            return dict(self._known)
-
-    def stop(self) -> None:
-        """Stop listening."""
-        self._watch.unsubscribe()
-
-    def _begin(self) -> None:
-        self._begun = time.monotonic()
-        self._watch: Any = self._collection.on_snapshot(self._changed)
-
-    def _changed(self, documents: list[Any], _: Any, __: Any) -> None:
-        records = [document.to_dict() for document in documents]
-        with self._lock:
-            self._known = {record["name"]: record for record in records}
-        self._heard = time.monotonic()
-
-    def _read(self) -> None:
-        with contextlib.suppress(GoogleAPICallError):
-            found = self._collection.limit(_READ_AT_ONCE).get(timeout=5.0)
-            if len(found) < _READ_AT_ONCE:
-                self._changed(found, None, None)
-        self._heard = time.monotonic()

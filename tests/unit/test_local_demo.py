@@ -24,13 +24,14 @@ from describer.images.room import Buffer
 from describer.values import Upload
 from local.demo.__main__ import Screen, news
 from local.demo.recording import Recording
-from local.demo.records import Listener, Unrecorded, View, newest, view_of
+from local.demo.records import Unrecorded, View, newest, view_of
 from local.demo.screen import Picture, cards, rows_for, shows_colours, summary, thumbnail
 from local.servers.bucket import SAMPLES, LocalFiles, images_in, upload_url
 from local.servers.choice import ModelChoice, choose_model
 from local.servers.function import ROOT
 from local.servers.processes import LOOPBACK
 from local.standin.samples import NOTE, texts_by_digest
+from operate.listener import Listener
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 
@@ -520,6 +521,7 @@ class _Silent:
     """A collection whose listener stays open and hears nothing, as it was seen to do."""
 
     is_active = True
+    id = "1"
 
     def on_snapshot(self, _: Any) -> "_Silent":
         return self
@@ -536,5 +538,5 @@ class _Silent:
 
 def test_a_silent_listener_is_not_believed() -> None:
     """The records are read, where nothing was heard for a while."""
-    assert Listener(_Silent()).records() == {}
-    assert Listener(_Silent(), silent_seconds=0.0).records() == {"a.jpg": {"name": "a.jpg"}}
+    assert Listener(_Silent(), silent_seconds=60.0).documents() == {}
+    assert Listener(_Silent(), silent_seconds=0.0).documents() == {"1": {"name": "a.jpg"}}

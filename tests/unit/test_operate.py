@@ -2,6 +2,7 @@
 
 # ruff: noqa: D102 - the doubles stand behind ports that say it
 
+import io
 import itertools
 import json
 import os
@@ -22,6 +23,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from describer.delivery.event import read_upload
 from describer.model.prompt import instructions_for
@@ -49,6 +51,7 @@ from operate.plot import bars
 from operate.queue import QueueDoor
 from operate.records import ChangedError, Stored
 from operate.session import read_env_file
+from operate.watch import Tally, drawn, finished_line
 from operate.window import WINDOW, Window
 from operate.xmp import place_below, sidecar
 
@@ -524,3 +527,47 @@ def test_a_bar_is_shown_on_a_terminal_after_two_seconds() -> None:
     assert b"/40" in shown
     piped = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     assert piped.stdout == piped.stderr == b""
+
+
+def _rendered(under_way: dict[str, dict[str, Any]], rows: int) -> list[str]:
+    console = Console(width=60, file=io.StringIO(), record=True)
+    console.print(drawn(under_way, "3 under way", 60, rows))
+    return console.export_text().splitlines()
+
+
+def _going(number: int, **fields: Any) -> dict[str, Any]:
+    began = datetime(2026, 1, 1, 0, 0, number, tzinfo=UTC)
+    status = {"state": "PROCESSING", "attempt": 1, "startTime": began}
+    return {"uri": f"gs://b/{number}.jpg", "partialText": "a cat " * 40, "status": status} | fields
+
+
+def test_watch_draws_the_latest_first_and_no_more_than_there_is_room_for() -> None:
+    """Each with the end of its text; what does not fit is counted."""
+    going = {str(number): _going(number) for number in range(9)}
+    lines = _rendered(going, 10)
+    assert len(lines) <= 10
+    assert lines[0].split() == ["gs://b/8.jpg", "describing"]
+    assert lines[2].strip().endswith("a cat")
+    assert lines[-2:] == ["... and 7 more", "3 under way"]
+    assert _rendered({}, 10) == ["3 under way"]
+
+
+def test_watch_says_what_a_picture_waits_for_and_obeys_no_name() -> None:
+    """The cause of a failed attempt in place of its text; control characters are left out."""
+    status = {"attempt": 2, "message": "the model\nis busy"}
+    going = {"1": _going(1, uri="gs://b/\x1b[2Jx.jpg", status=status)}
+    assert _rendered(going, 10)[:2] == [
+        "gs://b/[2Jx.jpg  describing  attempt 2",
+        "  the model is busy",
+    ]
+    line = finished_line({"uri": "gs://b/\x1b.jpg", "description": "a\x1b[2J\ncat", "status": {}})
+    assert line.plain == "?  gs://b/.jpg  a[2J cat"
+
+
+def test_watch_counts_the_last_minute() -> None:
+    """What is older is counted among the outcomes alone."""
+    tally = Tally()
+    assert tally.line(1, 0.0) == "1 under way, 0 in the last minute; none finished yet"
+    for second, outcome in enumerate(["described", "described", "blocked"]):
+        tally.add(outcome, float(second))
+    assert tally.line(2, 60.5) == "2 under way, 2 in the last minute; 2 described, 1 blocked"
