@@ -99,6 +99,7 @@ class Settings:
     profiles: tuple[Profile, ...] = ()
     reuse: bool = False
     daily_limit: int | None = None
+    delete_records: bool = False
     buckets: tuple[str, ...] = ()
     name_include: Globs = Globs()
     name_exclude: Globs = Globs()
@@ -289,6 +290,10 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _flag(text: str) -> bool:
+    return _one_of("true", "false")(text) == "true"
+
+
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
@@ -444,8 +449,9 @@ VARIABLES: tuple[Variable, ...] = (
         "a JSON list of objects with pattern and any of " + ", ".join(_PROFILE_FIELDS),
         _profiles,
     ),
-    Variable("REUSE", "true or false", lambda text: _one_of("true", "false")(text) == "true"),
+    Variable("REUSE", "true or false", _flag),
     Variable("DAILY_LIMIT", "a whole number from 1 to 10^9", _whole(1, 10**9)),
+    Variable("DELETE_RECORDS", "true or false", _flag),
     Variable("BUCKETS", "bucket names, separated by commas", _buckets),
     Variable("NAME_INCLUDE", "globs, separated by commas", _globs),
     Variable("NAME_EXCLUDE", "globs, separated by commas", _globs),

@@ -58,6 +58,7 @@ module "describer" {
   profiles                 = var.profiles
   reuse                    = var.reuse
   daily_limit              = var.daily_limit
+  delete_records           = var.delete_records
   name_include             = var.name_include
   name_exclude             = var.name_exclude
   max_image_bytes          = var.max_image_bytes

@@ -409,6 +409,12 @@ variable "daily_limit" {
   default     = null
 }
 
+variable "delete_records" {
+  description = "Whether the record of a deleted object is deleted, unless a person wrote its description."
+  type        = bool
+  default     = null
+}
+
 variable "name_include" {
   description = "Globs on the object's name; if there are any, only names that match one are described."
   type        = list(string)

@@ -12,6 +12,15 @@ from describer.settings import BUCKET_NAME, Settings
 from describer.values import Upload
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
+# What ends a live object: the one where the bucket keeps no versions, the other where it does. An
+# overwrite sends them, too.
+# Source: https://docs.cloud.google.com/storage/docs/pubsub-notifications#events
+REMOVALS = frozenset(
+    {
+        "google.cloud.storage.object.v1.archived",
+        "google.cloud.storage.object.v1.deleted",
+    }
+)
 
 # gcloud and gsutil upload large files in parts that they compose and delete again.
 # Source: https://docs.cloud.google.com/storage/docs/parallel-composite-uploads
@@ -57,11 +66,17 @@ def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
 
 
 def reason_to_skip(event_type: str, upload: Upload, settings: Settings) -> str | None:
-    """Say why this event is acknowledged without a record, or None if it is ours."""
+    """Say why this event is acknowledged without a record, or None if it is ours.
+
+    Of a removal only the place counts: the record may be older than the filters.
+    """
     name = upload.name
+    another = bool(settings.buckets) and upload.bucket not in settings.buckets
+    if settings.delete_records and event_type in REMOVALS:
+        return "another bucket" if another else None
     checks = (
         (event_type != FINALIZED, "not a finalize event"),
-        (bool(settings.buckets) and upload.bucket not in settings.buckets, "another bucket"),
+        (another, "another bucket"),
         (name.endswith("/"), "a folder placeholder"),
         (_COMPOSITE_PARTS.match(name) is not None, "part of a composite upload"),
         (upload.size == 0, "an empty object"),

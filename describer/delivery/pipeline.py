@@ -19,9 +19,10 @@ from typing import Any, cast
 
 from describer.delivery.brake import Brake
 from describer.delivery.claim import Claim, NothingToDo, claim
-from describer.delivery.event import FINALIZED, read_upload, reason_to_skip
+from describer.delivery.event import FINALIZED, REMOVALS, read_upload, reason_to_skip
 from describer.delivery.logs import Log, Severity
 from describer.delivery.progress import Progress
+from describer.delivery.removal import remove
 from describer.errors import (
     DescriberError,
     LeaseHeldError,
@@ -54,6 +55,8 @@ from describer.values import Upload, Usage
 _RELEASE_SECONDS_AT_SHUTDOWN = 4.0
 # The rest is for a text that has ended but for its usage: it is paid for, so it is written.
 _USAGE_SECONDS_AT_SHUTDOWN = 3.0
+# Events come within one or two; for what is older, the bucket is asked before the model is paid.
+_LATE_SECONDS = 10.0
 # Records of the same bytes and words; the first whole text of the same model is taken.
 _REUSE_LOOKS_AT = 10
 
@@ -110,6 +113,7 @@ class Pipeline:
         self._model = model
         self._images = images
         self._now = now
+        self._removals = REMOVALS if settings.delete_records else frozenset[str]()
         self._brake = Brake(store, settings.daily_limit, now)
         self._log = Log(settings.log_level, settings.google_cloud_project)
         self._under_way: dict[asyncio.Task[Any], Delivery] = {}
@@ -170,16 +174,31 @@ class Pipeline:
                 delivery.upload = upload = read_upload(attributes, payload)
             except MalformedEventError:
                 # Of another kind of event nothing is known, so nothing is wrong with it either.
-                if event_type in {"", FINALIZED}:
+                if event_type in {"", FINALIZED, *self._removals}:
                     raise
                 return Answer(200, "skipped", "not a finalize event")
             reason = reason_to_skip(event_type, upload, self._settings)
             if reason is not None:
                 return Answer(200, "skipped", reason)
-            return Answer(200, await self._record(delivery, upload))
+            if event_type in self._removals:
+                removal = await remove(self._store, self._images, upload)
+                if removal == "absent":
+                    return Answer(200, "skipped", "no record")
+                return Answer(200, removal)
+            answer = await self._in_step_with_the_bucket(delivery, upload)
         except MalformedEventError as exc:
             delivery.error = exc
             return Answer(400, "malformed", str(exc))
+        except TransientError as exc:
+            delivery.error = exc
+            return Answer(503, exc.outcome, str(exc))
+        else:
+            return answer
+
+    async def _recorded(self, delivery: Delivery, upload: Upload) -> Answer:
+        """Have the record say how the upload ended."""
+        try:
+            return Answer(200, await self._record(delivery, upload))
         except PermanentError as exc:
             delivery.error = exc
             delivery.usage = exc.usage
@@ -189,9 +208,23 @@ class Pipeline:
             if exc.superseded:
                 return Answer(200, "superseded", str(exc))
             return Answer(503, exc.outcome, str(exc))
-        except TransientError as exc:
-            delivery.error = exc
-            return Answer(503, exc.outcome, str(exc))
+
+    async def _in_step_with_the_bucket(self, delivery: Delivery, upload: Upload) -> Answer:
+        """Have it recorded; with DELETE_RECORDS, as long as the object is there."""
+        if not self._settings.delete_records:
+            return await self._recorded(delivery, upload)
+        gone = Answer(200, ObjectGoneError.outcome, "the object was deleted, and so is its record")
+        late = upload.age_seconds(self._now()) >= _LATE_SECONDS
+        if late and await self._images.live_generation(upload) != upload.generation:
+            # Nothing remembers a deleted generation: a copy of its event would be paid for again.
+            removal = await remove(self._store, self._images, upload)
+            return gone if removal in {"deleted", "absent"} else Answer(200, removal)
+        answer = await self._recorded(delivery, upload)
+        if answer.outcome in {"superseded", "by_person"}:
+            return answer
+        # The deletion's event may have come first, and found no record yet.
+        removal = await remove(self._store, self._images, upload)
+        return gone if removal in {"deleted", "absent"} else answer
 
     async def _record(self, delivery: Delivery, upload: Upload) -> str:
         """Claim, describe, and write the outcome; or say why there is nothing to do."""

@@ -260,6 +260,10 @@ class Images:
             return False
         return live not in {None, upload.generation}
 
+    async def live_generation(self, upload: Upload) -> int | None:
+        """See `Bucket.live_generation`."""
+        return await self._bucket.live_generation(upload)
+
     def _goes_by_uri(self, upload: Upload) -> bool:
         """Tell whether the address may be sent; what the bytes are may speak against it."""
         packed = upload.content_encoding not in {"", "identity"}

@@ -105,6 +105,13 @@ class FirestoreStore:
         self._put(write, record_id, fields)
         return await self._commit(request, timeout_seconds)
 
+    async def delete(self, record_id: str, *, version: Version) -> None:
+        """See `Store.delete`."""
+        request = _Commit(database=self._database)
+        write = request.writes.add(delete=f"{self._parent}/{record_id}")
+        write.current_document.update_time.CopyFrom(version)
+        await self._commit(request, CALL_SECONDS)
+
     async def read(self, record_id: str) -> Snapshot | None:
         """See `Store.read`."""
         answer = await self._get(record_id)

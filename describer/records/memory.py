@@ -24,7 +24,8 @@ class MemoryStore:
     """See `describer.records.store.Store`.
 
     Attributes:
-        writes: every write that landed, as (record id, fields after it), in order.
+        writes: every write that landed, as (record id, fields after it), in order; of a deletion
+            there are none after it.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -92,7 +93,16 @@ class MemoryStore:
             raise VersionConflictError(f"{record_id} is not at version {version}")
         return self._write(record_id, found.fields, fields)
 
-    def delete(self, record_id: str) -> None:
+    async def delete(self, record_id: str, *, version: Version) -> None:
+        """See `Store.delete`."""
+        await asyncio.sleep(0)
+        found = self._documents.get(record_id)
+        if found is None or found.version != version:
+            raise VersionConflictError(f"{record_id} is not at version {version}")
+        del self._documents[record_id]
+        self.writes.append((record_id, {}))
+
+    def discard(self, record_id: str) -> None:
         """Delete a document, as an operator would."""
         self._documents.pop(record_id, None)
 

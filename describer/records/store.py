@@ -102,3 +102,12 @@ class Store(Protocol):
                 of this very call.
             StoreError: no clear answer within `timeout_seconds`.
         """
+
+    async def delete(self, record_id: str, *, version: Version) -> None:
+        """Delete exactly this version of a document.
+
+        Raises:
+            VersionConflictError: another version is there, or none; maybe by an earlier try
+                of this very call.
+            StoreError: no clear answer within CALL_SECONDS.
+        """

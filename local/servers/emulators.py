@@ -144,8 +144,8 @@ def start_gcs(
     """Start fake-gcs-server, an in-memory Cloud Storage; ready once `GCS_READY` holds.
 
     Args:
-        pubsub_host: where to publish finalize events. It must listen already: started before it,
-            the server's first event comes seconds late.
+        pubsub_host: where to publish what becomes of objects. It must listen already: started
+            before it, the server's first event comes seconds late.
         topic: their topic, in project `demo-describer`.
         port: where it listens; a free one by default.
     """
@@ -158,7 +158,7 @@ def start_gcs(
     if pubsub_host is None:
         return start("storage", command, port)
     command += ["-event.pubsub-project-id", PROJECT, "-event.pubsub-topic", topic]
-    command += ["-event.list", "finalize"]
+    command += ["-event.list", "finalize,delete,archive"]
     return start("storage", command, port, env={"PUBSUB_EMULATOR_HOST": pubsub_host})
 
 

@@ -27,7 +27,7 @@ from google.cloud.pubsub_v1.subscriber.scheduler import (  # type: ignore[import
 
 from local.http import call
 from local.servers.emulators import PROJECT
-from local.servers.events import FINALIZED, Headers, cloud_event, event_headers
+from local.servers.events import FINALIZED, REMOVED, Headers, cloud_event, event_headers
 
 __all__ = ["Delivery", "cloud_event", "create_topic", "deliver", "eventarc", "to_cloud_event"]
 
@@ -71,6 +71,7 @@ def eventarc(
     function_url: str,
     *,
     topic: str = "uploads",
+    removals: bool = False,
     in_flight: int = 64,
     min_backoff_seconds: float = 1.0,
     max_backoff_seconds: float = 5.0,
@@ -83,6 +84,7 @@ def eventarc(
         pubsub_host: `127.0.0.1:PORT` of the Pub/Sub emulator.
         function_url: where the CloudEvents are posted to.
         topic: topic that Cloud Storage publishes to; it must exist.
+        removals: whether there are triggers for deleted objects, too.
         in_flight: how many deliveries run at once.
         min_backoff_seconds: delay before the first redelivery; 10 in the cloud.
         max_backoff_seconds: longest delay between two; 600 in the cloud.
@@ -106,7 +108,7 @@ def eventarc(
     redeliveries = _Counter()
 
     def handle(message: Message) -> None:
-        event = to_cloud_event(message)
+        event = to_cloud_event(message, removals=removals)
         if event is None:
             message.ack()
             return
@@ -142,14 +144,16 @@ def eventarc(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def to_cloud_event(message: Message) -> tuple[Headers, bytes] | None:
-    """Make the CloudEvent of a storage notification; None for those that are not a new object."""
+def to_cloud_event(message: Message, *, removals: bool = False) -> tuple[Headers, bytes] | None:
+    """Make the CloudEvent of a storage notification; None for those without a trigger."""
     attributes = message.attributes
-    if attributes.get("eventType") != "OBJECT_FINALIZE":
+    triggers = {"OBJECT_FINALIZE": FINALIZED, **(REMOVED if removals else {})}
+    event_type = triggers.get(attributes.get("eventType", ""))
+    if event_type is None:
         return None
     time = message.publish_time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     headers = event_headers(
-        message.message_id, attributes["bucketId"], attributes["objectId"], time, FINALIZED
+        message.message_id, attributes["bucketId"], attributes["objectId"], time, event_type
     )
     return headers, message.data
 

@@ -13,6 +13,11 @@ from typing import Any
 from urllib.parse import quote
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
+# By the notification's own name.
+REMOVED = {
+    "OBJECT_ARCHIVE": "google.cloud.storage.object.v1.archived",
+    "OBJECT_DELETE": "google.cloud.storage.object.v1.deleted",
+}
 
 Headers = dict[str, str]
 

@@ -122,7 +122,13 @@ def running_stack(
         for server in servers:
             wait_ready(server)
         stack = Stack(model.project, storage, firestore, function, servers)
+        removals = {**os.environ, **settings}.get("DELETE_RECORDS") == "true"
         cleanup.enter_context(
-            eventarc(pubsub.host, function.url, on_delivery=stack.deliveries.append)
+            eventarc(
+                pubsub.host,
+                function.url,
+                removals=removals,
+                on_delivery=stack.deliveries.append,
+            )
         )
         yield stack

@@ -60,17 +60,19 @@ resource "google_project_iam_member" "run_traces" {
 }
 
 # What the record's three operations ask for: batchGet, commit that creates, commit that updates. The day's
-# count is created and updated likewise; the query for a text to reuse lists.
-# roles/datastore.user could also delete, and list without need.
+# count is created and updated likewise; the query for a text to reuse lists, and a record that goes with its
+# object is deleted.
+# roles/datastore.user could also do both without need.
 # https://cloud.google.com/firestore/docs/security/iam#required_permissions
 resource "google_project_iam_custom_role" "records" {
   project     = var.google_cloud_project
   role_id     = "${replace(var.name, "-", "_")}_records"
   title       = "Describer: write records (${var.name})"
-  description = "Reads, creates and updates Firestore documents by name."
+  description = "What the function does with records in Firestore."
   permissions = concat(
     ["datastore.entities.create", "datastore.entities.get", "datastore.entities.update"],
     var.reuse ? ["datastore.entities.list"] : [],
+    var.delete_records ? ["datastore.entities.delete"] : [],
   )
 
   depends_on = [time_sleep.services]

@@ -40,3 +40,40 @@ resource "google_eventarc_trigger" "further" {
 
   depends_on = [google_cloud_run_v2_service_iam_member.trigger_invokes]
 }
+
+# What ends a live object, in every bucket: `deleted` where the bucket keeps no versions of it, `archived` where
+# it does, which is never sent elsewhere. Eventarc matches one type a trigger. An overwrite sends them as well;
+# the function looks whether something stands there.
+# https://docs.cloud.google.com/storage/docs/pubsub-notifications#events
+resource "google_eventarc_trigger" "removals" {
+  for_each = { for pair in setproduct(var.delete_records ? keys(local.images) : [], ["archived", "deleted"]) :
+    "${pair[0]} ${pair[1]}" => { bucket = pair[0], event = pair[1] }
+  }
+
+  project                 = var.google_cloud_project
+  name                    = "${var.name}-${substr(sha256(each.key), 0, 8)}"
+  location                = local.bucket_locations[each.value.bucket]
+  service_account         = google_service_account.trigger.email
+  event_data_content_type = "application/json"
+  labels                  = var.labels
+
+  # Delivered again for 24 hours; see above.
+
+  matching_criteria {
+    attribute = "type"
+    value     = "google.cloud.storage.object.v1.${each.value.event}"
+  }
+  matching_criteria {
+    attribute = "bucket"
+    value     = each.value.bucket
+  }
+
+  destination {
+    cloud_run_service {
+      service = google_cloudfunctions2_function.describe.name
+      region  = google_cloudfunctions2_function.describe.location
+    }
+  }
+
+  depends_on = [google_cloud_run_v2_service_iam_member.trigger_invokes]
+}

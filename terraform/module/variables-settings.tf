@@ -415,6 +415,13 @@ variable "daily_limit" {
   }
 }
 
+variable "delete_records" {
+  description = "Whether the record of a deleted object is deleted, unless a person wrote its description."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "name_include" {
   description = "Globs on the object's name; if there are any, only names that match one are described."
   type        = list(string)

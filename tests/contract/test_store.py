@@ -114,6 +114,23 @@ def test_each_version_can_be_updated_once(check: Callable[[Check], None]) -> Non
     check(what)
 
 
+def test_each_version_can_be_deleted_once(check: Callable[[Check], None]) -> None:
+    """Not an old one, nor what is not there; afterwards there is nothing."""
+
+    async def what(store: Store) -> None:
+        first = await store.create("r1", {"n": 0})
+        second = await store.update("r1", {"n": 1}, version=first)
+        with pytest.raises(VersionConflictError):
+            await store.delete("r1", version=first)
+        await store.delete("r1", version=second)
+        assert await store.read("r1") is None
+        with pytest.raises(VersionConflictError):
+            await store.delete("r1", version=second)
+        await store.create("r1", {"n": 2})
+
+    check(what)
+
+
 @pytest.mark.parametrize("kind", ["create", "update"])
 def test_a_race_has_one_winner(check: Callable[[Check], None], kind: str) -> None:
     """Counted over ten rounds of eight."""

@@ -1,6 +1,7 @@
 """The whole way of an image on real parts: bucket, Pub/Sub, Eventarc, function, record."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from google.cloud import firestore, storage
@@ -41,3 +42,45 @@ def test_an_object_in_the_bucket_becomes_a_record(
         outcomes = [line["outcome"] for line in stack.function.deliveries()]
         assert outcomes.count("described") == 2
         assert outcomes.count("skipped") == 1
+
+
+def test_a_record_goes_with_its_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the bucket tells of it: deleted, overwritten, with versions and without."""
+    if parts := missing_parts():
+        missing("; ".join(parts))
+    model = ModelChoice("stand-in", PROJECT, "", inline=True)
+    env = {"IMAGE_INPUT": "inline", "DELETE_RECORDS": "true", "BUCKETS": f"{BUCKET},versioned"}
+    with running_stack(model, env=env) as stack:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", stack.storage.url)
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", stack.firestore.host)
+        client = storage.Client(project=stack.project)
+        versioned = client.bucket("versioned")
+        versioned.versioning_enabled = True
+        client.create_bucket(versioned)
+        buckets = client.bucket(BUCKET), versioned
+        for bucket in buckets:
+            for name in ("goes.webp", "stays.webp"):
+                bucket.blob(name).upload_from_string(SAMPLE, content_type="image/webp")
+        records = firestore.Client(project=stack.project).collection("descriptions")
+
+        def states() -> dict[str, tuple[int, str]]:
+            found = [record.to_dict() or {} for record in records.stream()]
+            return {r["uri"]: (r["generation"], r["status"].get("outcome", "")) for r in found}
+
+        def until(expected: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 60
+            while not expected():
+                assert time.monotonic() < deadline, (states(), stack.function.deliveries())
+                time.sleep(0.2)
+
+        until(lambda: [outcome for _, outcome in states().values()] == ["described"] * 4)
+        live = {}
+        for bucket in buckets:
+            bucket.blob("goes.webp").delete()
+            blob = bucket.blob("stays.webp")
+            blob.upload_from_string(SAMPLE, content_type="image/webp")
+            live[f"gs://{bucket.name}/stays.webp"] = (blob.generation, "described")
+        until(lambda: states() == live)
+        outcomes = [line["outcome"] for line in stack.function.deliveries()]
+        assert outcomes.count("deleted") == 2
+        assert outcomes.count("superseded") == 2

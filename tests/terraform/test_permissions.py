@@ -122,6 +122,7 @@ def unusual(workspace: Workspace) -> Life:
         labels=LABELS,
         alert_emails=["ada@example.com"],
         reuse=True,
+        delete_records=True,
         backfill_queue={"operators": [OPERATOR]},
     )
 
@@ -207,13 +208,15 @@ def _own_roles(life: Life) -> dict[str, set[str]]:
 
 
 def test_own_roles_hold_what_the_program_calls(usual: Life, unusual: Life) -> None:
-    """One permission to call a model, three to read, create and update a record, one to reuse."""
+    """One to call a model, three to read and write a record, one each to reuse and to delete."""
     records = {f"datastore.entities.{verb}" for verb in ("create", "get", "update")}
     assert _own_roles(usual) == {
         "describer_predict": {"aiplatform.endpoints.predict"},
         "describer_records": records,
     }
-    assert _own_roles(unusual) == {"describer_records": records | {"datastore.entities.list"}}
+    assert _own_roles(unusual) == {
+        "describer_records": records | {f"datastore.entities.{verb}" for verb in ("list", "delete")}
+    }
 
 
 def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:

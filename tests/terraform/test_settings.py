@@ -47,6 +47,7 @@ EVERYTHING = {
     "profiles": json.dumps(PROFILES),
     "reuse": "true",
     "daily_limit": "1000",
+    "delete_records": "true",
     "buckets": json.dumps({"more-uploads": {}}),
     "name_include": json.dumps(["*.png", "*.jpg"]),
     "name_exclude": json.dumps(["drafts/*"]),

@@ -10,6 +10,7 @@ import pytest
 
 from describer import errors
 from describer.delivery.claim import NothingToDo
+from describer.delivery.removal import Removal
 from describer.images.formats import CONVERTIBLE_TYPES
 from describer.model.description import Description
 from describer.model.scripted import Script, ScriptedModel
@@ -39,6 +40,7 @@ def _logged() -> set[str]:
     """Give the outcomes that a log line can have: of errors, of claims, and those named there."""
     found = {Description("a", reason, None).outcome for reason in ("stop", "length")}
     found |= set(get_args(get_type_hints(NothingToDo)["outcome"]))
+    found |= set(get_args(Removal)) - {"absent"}
     kinds: list[type[Exception]] = [errors.PermanentError, errors.TransientError]
     for kind in kinds:
         kinds += kind.__subclasses__()

@@ -74,8 +74,24 @@ def test_a_notification_becomes_an_event() -> None:
 
 @pytest.mark.parametrize("event_type", ["OBJECT_DELETE", "OBJECT_METADATA_UPDATE", ""])
 def test_other_notifications_are_dropped(event_type: str) -> None:
-    """Only a new object is an event."""
+    """Only a new object is an event where there is no trigger for more."""
     assert to_cloud_event(notification(event_type)) is None
+
+
+@pytest.mark.parametrize(
+    ("event_type", "expected"),
+    [
+        ("OBJECT_DELETE", "google.cloud.storage.object.v1.deleted"),
+        ("OBJECT_ARCHIVE", "google.cloud.storage.object.v1.archived"),
+        ("OBJECT_METADATA_UPDATE", None),
+    ],
+)
+def test_a_removal_is_an_event_where_it_has_a_trigger(
+    event_type: str, expected: str | None
+) -> None:
+    """The type says how the object ended."""
+    event = to_cloud_event(notification(event_type), removals=True)
+    assert (event and event[0]["ce-type"]) == expected
 
 
 @pytest.mark.parametrize("status", [0, 400, 404, 429, 500, 503])

@@ -84,7 +84,7 @@ class Losing(MemoryStore):
 
     async def erase(self) -> None:
         """Delete the record."""
-        self.delete(IDENTITY)
+        self.discard(IDENTITY)
 
     async def newer(self) -> None:
         """Let a newer generation take the record over."""

@@ -88,6 +88,10 @@ class Clocked:
         """Update, twice if the first answer is lost."""
         return await self._write(lambda: self._store.update(record_id, fields, version=version))
 
+    async def delete(self, record_id: str, *, version: Version) -> None:
+        """See `Store.delete`."""
+        await self._store.delete(record_id, version=version)
+
     async def read(self, record_id: str) -> Snapshot | None:
         """Read, with the time that passed on the machine's clock."""
         found = await self._store.read(record_id)
@@ -470,7 +474,7 @@ class MemoryClaimMachine(ClaimMachine):
         return self.memory
 
     def delete(self) -> None:
-        self.memory.delete(IDENTITY)
+        self.memory.discard(IDENTITY)
 
 
 def empty_firestore() -> FirestoreStore:

@@ -100,12 +100,13 @@ current: contextvars.ContextVar[Delivery] = contextvars.ContextVar("current")
 
 @dataclass
 class Event:
-    """One upload as the deliveries tell of it."""
+    """One upload, or its end, as the deliveries tell of it."""
 
     name: str
     generation: int
     time: datetime
     acknowledged: bool = False
+    type: str = FINALIZED
 
 
 @dataclass(eq=False)
@@ -126,6 +127,7 @@ class Begin:
     delivery: Delivery
     text: str
     model: str
+    writes_before: int
 
 
 @dataclass(eq=False)
@@ -144,6 +146,7 @@ class World:
     def __init__(self) -> None:
         self.loop = VirtualLoop()
         self.store = MemoryStore(lambda: EPOCH + timedelta(seconds=self.loop.time()))
+        self.bucket = MemoryBucket(dict.fromkeys(NAMES, JPEG))
         self.begun: dict[tuple[str, int], list[Begin]] = {}
         # Requests that were not refused, those included that were cancelled on their way.
         self.asked: Counter[tuple[str, int]] = Counter()
@@ -152,6 +155,7 @@ class World:
         self.thawed = asyncio.Event()
         self.thawed.set()
         self.late: list[Callable[[], Awaitable[object]]] = []
+        self.landed_late = False
         self.trouble_at = -1000.0
 
     async def never(self) -> None:
@@ -182,6 +186,13 @@ class Link:
         return await self._write(
             lambda: self._world.store.update(record_id, fields, version=version), timeout_seconds
         )
+
+    async def delete(self, record_id: str, *, version: Version) -> None:
+        async def delete() -> Version:
+            await self._world.store.delete(record_id, version=version)
+            return None
+
+        await self._write(delete, CALL_SECONDS)
 
     async def read(self, record_id: str) -> Snapshot | None:
         await self._arrive(CALL_SECONDS, None)
@@ -263,7 +274,7 @@ class LedgerModel:
         await asyncio.sleep(0.05)
         if not self._alive():
             await world.never()
-        name = world.scripts.pop(0) if world.scripts else "good"
+        name = self._script(delivery.event)
         if name in REFUSALS:
             world.asked[key] -= 1
             raise REFUSALS[name]
@@ -272,6 +283,13 @@ class LedgerModel:
             answer = before.delivery.answer
             broke = before.delivery.crashed or before.delivery.cut_off
             broke = broke or (answer is not None and answer.status != 200)
+            # The release is written, and its answer on the way.
+            broke = broke or any(
+                fields.get("generation") == key[1]
+                and "lease" not in fields
+                and fields["status"]["state"] == "PROCESSING"
+                for _, fields in world.store.writes[before.writes_before :]
+            )
             assert broke, f"{key} is paid for again while or after an attempt that did not break"
         number = sum(map(len, world.begun.values()))
         steps = SCRIPTS[name]
@@ -279,7 +297,8 @@ class LedgerModel:
         first = steps[0] if steps else None
         texts = [step for step in steps if step is None or step is ALSO]
         pieces = [f"text {number} of {key[0]} {key[1]}: ", *WORDS[: len(texts)]]
-        paid.append(Begin(delivery, "".join(pieces).strip(), instructions.model))
+        written = len(world.store.writes)
+        paid.append(Begin(delivery, "".join(pieces).strip(), instructions.model, written))
 
         async def chunks() -> AsyncIterator[Chunk]:
             left = list(pieces)
@@ -298,6 +317,10 @@ class LedgerModel:
             yield Chunk("", finish_reason="stop")
 
         yield chunks()
+
+    def _script(self, _: Event) -> str:
+        """Say how it answers for an upload."""
+        return self._world.scripts.pop(0) if self._world.scripts else "good"
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -319,6 +342,9 @@ class _Output:
 
 class PipelineMachine(RuleBasedStateMachine):
     """See the module."""
+
+    settings = SETTINGS
+    model: type[LedgerModel] = LedgerModel
 
     def __init__(self) -> None:
         super().__init__()
@@ -450,7 +476,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def an_operator_deletes(self, name: str) -> None:
         identity = record_id("uploads", name)
         self.judge()
-        self.world.store.delete(identity)
+        self.world.store.discard(identity)
         self.last.pop(identity, None)
         self.by_hand.discard(identity)
         self.erased.add(identity)
@@ -489,6 +515,9 @@ class PipelineMachine(RuleBasedStateMachine):
         self.judged = len(self.world.store.writes)
 
     def judge_write(self, identity: str, fields: Mapping[str, Any]) -> None:
+        if not fields:
+            self.judge_deletion(identity)
+            return
         status, before = fields["status"], self.last.get(identity)
         generation, attempt = fields["generation"], status["attempt"]
         self.last[identity] = fields
@@ -517,6 +546,9 @@ class PipelineMachine(RuleBasedStateMachine):
             assert attempt >= before["status"]["attempt"] - undone, "an older attempt wrote"
             finished = before["status"]["state"] != "PROCESSING"
             assert not finished or fields.get("source") == "person", "an outcome was overwritten"
+
+    def judge_deletion(self, identity: str) -> None:
+        raise AssertionError(f"{identity} was deleted")
 
     def teardown(self) -> None:
         try:
@@ -574,10 +606,10 @@ class PipelineMachine(RuleBasedStateMachine):
 
         link = Link(self.world, alive)
         pipeline = Pipeline(
-            SETTINGS,
+            self.settings,
             link,
-            LedgerModel(self.world, alive),
-            Images(SETTINGS, MemoryBucket(dict.fromkeys(NAMES, JPEG))),
+            self.model(self.world, alive),
+            Images(self.settings, self.world.bucket),
             now=lambda: self.now() + timedelta(seconds=skew),
         )
         instance = Instance(pipeline, link)
@@ -604,7 +636,7 @@ class PipelineMachine(RuleBasedStateMachine):
     async def arrive(self, delivery: Delivery) -> None:
         event = delivery.event
         attributes = {
-            "type": FINALIZED,
+            "type": event.type,
             "id": f"{event.name}-{event.generation}",
             "time": event.time.isoformat(),
         }
@@ -644,6 +676,7 @@ class PipelineMachine(RuleBasedStateMachine):
                 await write()
             except (RecordExistsError, VersionConflictError):
                 return
+            self.world.landed_late = True
 
         self.world.thawed.set()
         for write in self.world.late:

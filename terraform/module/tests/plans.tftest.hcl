@@ -131,6 +131,11 @@ run "fresh" {
     error_message = "One bucket needs no further trigger."
   }
 
+  assert {
+    condition     = length(google_eventarc_trigger.removals) == 0
+    error_message = "Nobody asked for deletions."
+  }
+
   # What it reads and writes.
   assert {
     condition = (
@@ -366,6 +371,39 @@ run "traces_to_a_collector" {
   assert {
     condition     = length(google_project_iam_member.run_traces) == 0 && !contains(local.services, "telemetry.googleapis.com")
     error_message = "Another collector needs nothing of Google's."
+  }
+}
+
+run "records_go_with_their_objects" {
+  command = plan
+
+  variables {
+    delete_records = true
+    buckets        = { "shop-pictures" = { location = "eu" } }
+  }
+
+  assert {
+    condition = { for name, trigger in google_eventarc_trigger.removals : name => trigger.location } == {
+      "shop-pictures archived"                 = "eu"
+      "shop-pictures deleted"                  = "eu"
+      "test-project-describer-images archived" = "us-central1"
+      "test-project-describer-images deleted"  = "us-central1"
+    }
+    error_message = "Each bucket has a trigger for each way in which an object ends, where it stands."
+  }
+
+  assert {
+    condition = alltrue([for name, trigger in google_eventarc_trigger.removals :
+      toset(trigger.matching_criteria[*].value) == toset([split(" ", name)[0], "google.cloud.storage.object.v1.${split(" ", name)[1]}"])
+      && trigger.destination[0].cloud_run_service[0].service == "describer" && length(trigger.retry_policy) == 0
+      && trigger.service_account == google_service_account.trigger.email
+    ])
+    error_message = "Each delivers its event to the one service, again and again."
+  }
+
+  assert {
+    condition     = contains(google_project_iam_custom_role.records.permissions, "datastore.entities.delete") && local.environment["DELETE_RECORDS"] == "true"
+    error_message = "The function must know, and may delete."
   }
 }
 
