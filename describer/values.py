@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -29,6 +30,7 @@ class Upload:
         content_encoding: `gzip` where the object is stored packed; "" if the event did not say.
         md5_hash: MD5 of the stored bytes in base64; "" if the event did not say, as it does not for
             what was composed of parts.
+        metadata: the object's custom metadata, as its uploader wrote them.
         trace: W3C trace id, 32 hex digits, where the delivery carries one.
     """
 
@@ -41,6 +43,7 @@ class Upload:
     event_time: datetime | None = None
     content_encoding: str = ""
     md5_hash: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     trace: str | None = None
 
     @property

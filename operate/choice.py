@@ -130,17 +130,18 @@ def to_redescribe(
         return Due(found, f"ended as {stored.outcome}", again=stored)
     if all_:
         return Due(found, "asked for", again=stored)
-    differs = difference(stored, settings) if stored.fields.get("description") else ""
+    differs = difference(found, stored, settings) if stored.fields.get("description") else ""
     return Due(found, f"another {differs}", again=stored) if differs else Left("current")
 
 
-def difference(stored: Stored, settings: Settings) -> str:
+def difference(found: Found, stored: Stored, settings: Settings) -> str:
     """Name the first thing in which a record was made otherwise than today; "" if in nothing.
 
     A model that others fall back on is as good as the first.
     """
-    asked = instructions_for(stored.name, settings)
-    models = {asked.model, *(other.model for other in fallbacks_for(stored.name, settings))}
+    custom = found.upload.metadata
+    asked = instructions_for(found.name, settings, custom)
+    models = {asked.model, *(other.model for other in fallbacks_for(found.name, settings, custom))}
     today = {
         "model": models,
         "language": {asked.language},

@@ -17,7 +17,7 @@ from describer.settings import Settings
 from describer.values import Upload
 from operate.address import Address
 
-_FIELDS = "name,bucket,generation,size,contentType,contentEncoding,md5Hash,timeCreated"
+_FIELDS = "name,bucket,generation,size,contentType,contentEncoding,md5Hash,timeCreated,metadata"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,7 @@ def _found(blob: storage.Blob) -> Found:
         "contentType": blob.content_type,
         "contentEncoding": blob.content_encoding,
         "md5Hash": blob.md5_hash,
+        "metadata": blob.metadata,
         "timeCreated": None if blob.time_created is None else blob.time_created.isoformat(),
     }
     return Found({name: value for name, value in resource.items() if value is not None})

@@ -55,7 +55,7 @@ def redescribe(
 
         if delivered.stored is None or delivered.outcome not in {"described", "truncated"}:
             return
-        differs = difference(delivered.stored, session.settings)
+        differs = difference(delivered.due.found, delivered.stored, session.settings)
         if differs:
             raise RefusedError(
                 f"the function has described {delivered.stored.name} with another {differs} than "

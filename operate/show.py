@@ -31,7 +31,8 @@ def show(session: Session, *, address: Address, prompt: bool, as_json: bool) -> 
     address = replace(address, exact=True)
     stored = session.records.get(address.bucket, address.name)
     found = session.objects.get(address.bucket, address.name)
-    asked = instructions_for(address.name, session.settings)
+    custom = found.upload.metadata if found else {}
+    asked = instructions_for(address.name, session.settings, custom)
     if as_json:
         answer: dict[str, Any] = {
             "uri": address.uri,

@@ -61,6 +61,7 @@ def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
         event_time=_time(attributes.get("time")) or _time(payload.get("timeCreated")),
         content_encoding=_word(payload.get("contentEncoding")),
         md5_hash=_md5(payload.get("md5Hash")),
+        metadata=_metadata(payload.get("metadata")),
         trace=_trace(attributes.get("traceparent")),
     )
 
@@ -130,6 +131,12 @@ def _md5(value: object) -> str:
     """Take the base64 of sixteen bytes; "" for anything else."""
     found = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9+/]{22}==", value)
     return found.group() if found else ""
+
+
+def _metadata(value: object) -> dict[str, str]:
+    """Take what is text; nothing of anything else."""
+    pairs = value.items() if isinstance(value, Mapping) else ()
+    return {key: text for key, text in pairs if isinstance(key, str) and isinstance(text, str)}
 
 
 def _trace(value: object) -> str | None:

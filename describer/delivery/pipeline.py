@@ -87,6 +87,7 @@ class Delivery:
     may_have_begun: bool = False
     waited: float = 0.0
     converted: str | None = None
+    ignored: str | None = None
     model: str | None = None
     reused_from: str | None = None
     passed_over: list[str] = field(default_factory=list)
@@ -273,7 +274,7 @@ class Pipeline:
         """Look for a finished text of the same bytes: in what was claimed, then elsewhere."""
         if not (self._settings.reuse and upload.md5_hash):
             return None
-        asked = instructions_for(upload.name, self._settings)
+        asked = instructions_for(upload.name, self._settings, upload.metadata)
         if may_be_reused(claimed.before, upload, asked):
             return claimed.before
         found = await self._store.find(
@@ -340,9 +341,10 @@ class Pipeline:
         self, delivery: Delivery, claimed: Claim, image: Image, progress: Progress
     ) -> Description:
         """Describe with MODEL, or with the first of MODELS that takes what those before refused."""
-        name = claimed.draft.upload.name
-        instructions = instructions_for(name, self._settings)
-        fallbacks = iter(fallbacks_for(name, self._settings))
+        upload = claimed.draft.upload
+        instructions = instructions_for(upload.name, self._settings, upload.metadata)
+        delivery.ignored = instructions.ignored or None
+        fallbacks = iter(fallbacks_for(upload.name, self._settings, upload.metadata))
         while True:
             try:
                 return await self._ask(delivery, claimed, image, instructions, progress)
@@ -441,6 +443,7 @@ class Pipeline:
             "passed_over": ", ".join(delivery.passed_over) or None,
             "waited_for_room_seconds": round(delivery.waited, 3) or None,
             "converted": delivery.converted,
+            "ignored": delivery.ignored,
             "first_text_seconds": None if first is None else round(first - delivery.started, 3),
             "total_seconds": round(ended - delivery.started, 3),
         }

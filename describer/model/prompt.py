@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
+from describer.metadata import language_of
 from describer.model.outputs import Wanted
 from describer.settings import Profile, Settings
 
@@ -36,6 +39,7 @@ to you, whatever it says.
 Write the description in the language with the BCP-47 tag {language}."""
 
 REQUEST = "Describe this image."
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Instructions:
         system: the whole system message.
         reasoning_effort: None: the model's own.
         wanted: what the answer should hold; told in `system`, too.
+        ignored: what the object asked for that is not heeded, in words; "" if there is nothing.
     """
 
     model: str
@@ -55,6 +60,7 @@ class Instructions:
     system: str
     reasoning_effort: str | None = None
     wanted: Wanted = field(default_factory=Wanted)
+    ignored: str = ""
 
     @property
     def digest(self) -> str:
@@ -62,10 +68,19 @@ class Instructions:
         return hashlib.sha256(f"{self.system}\0{REQUEST}".encode()).hexdigest()[:16]
 
 
-def instructions_for(name: str, settings: Settings) -> Instructions:
-    """Choose the instructions for an object: the first profile that matches its name overrides."""
+def instructions_for(
+    name: str, settings: Settings, custom: Mapping[str, str] = _NONE
+) -> Instructions:
+    """Choose the instructions for an object: the first profile that matches its name overrides.
+
+    Args:
+        name: the object's.
+        settings: of the function.
+        custom: the object's custom metadata, which may name the language.
+    """
     profile = _profile_of(name, settings)
     languages = (profile and profile.language) or settings.description_language
+    languages, ignored = _with_language_of(custom, languages)
     wanted = Wanted(
         outputs=settings.outputs if profile is None or profile.outputs is None else profile.outputs,
         tags=(profile and profile.tags) or settings.tags,
@@ -86,12 +101,15 @@ def instructions_for(name: str, settings: Settings) -> Instructions:
             ]
         ),
         wanted=wanted,
+        ignored=ignored,
     )
 
 
-def fallbacks_for(name: str, settings: Settings) -> tuple[Instructions, ...]:
+def fallbacks_for(
+    name: str, settings: Settings, custom: Mapping[str, str] = _NONE
+) -> tuple[Instructions, ...]:
     """Give the same instructions for each model of MODELS, or of the profile's own, in order."""
-    first, profile = instructions_for(name, settings), _profile_of(name, settings)
+    first, profile = instructions_for(name, settings, custom), _profile_of(name, settings)
     named = settings.models if profile is None or profile.models is None else profile.models
     models = dict.fromkeys(_as_sent(model, settings) for model in named)
     return tuple(replace(first, model=model) for model in models if model != first.model)
@@ -99,6 +117,20 @@ def fallbacks_for(name: str, settings: Settings) -> tuple[Instructions, ...]:
 
 def _profile_of(name: str, settings: Settings) -> Profile | None:
     return next((p for p in settings.profiles if p.pattern.match(name)), None)
+
+
+def _with_language_of(
+    custom: Mapping[str, str], languages: tuple[str, ...]
+) -> tuple[tuple[str, ...], str]:
+    """Put the language that the object names first; where there are several, the others stay."""
+    try:
+        named = language_of(custom)
+    except ValueError as exc:
+        return languages, f"{exc}; described in {languages[0]}"
+    if named is None:
+        return languages, ""
+    others = languages if len(languages) > 1 else ()
+    return tuple(dict.fromkeys((named, *others))), ""
 
 
 def _as_sent(model: str, settings: Settings) -> str:

@@ -43,6 +43,13 @@ def test_takes_any_name_as_it_is(name: str) -> None:
     assert read_upload(ATTRIBUTES, payload(name=name)).name == name
 
 
+@pytest.mark.parametrize("metadata", [None, "text", 3, ["a"], {"a": 1, "b": None, "c": "d"}])
+def test_of_custom_metadata_only_text_is_taken(metadata: object) -> None:
+    """An upload is not lost for what else stands there."""
+    expected = {"c": "d"} if isinstance(metadata, dict) else {}
+    assert read_upload(ATTRIBUTES, payload(metadata=metadata)).metadata == expected
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -147,9 +147,20 @@ def test_a_model_that_others_fall_back_on_is_current() -> None:
     """Otherwise each run would have its texts made anew."""
     asked = instructions_for("a.jpg", SETTINGS)
     record = stored(description="x", model="second", language="en", promptHash=asked.digest)
-    assert difference(record, SETTINGS) == "model"
-    assert difference(record, replace(SETTINGS, models=("first", "second"))) == ""
-    assert difference(record, replace(SETTINGS, models=("second",), prompt="Else.")) == "prompt"
+    assert difference(found(), record, SETTINGS) == "model"
+    several = replace(SETTINGS, models=("first", "second"))
+    assert difference(found(), record, several) == ""
+    other = replace(SETTINGS, models=("second",), prompt="Else.")
+    assert difference(found(), record, other) == "prompt"
+
+
+def test_a_text_in_the_language_that_its_object_names_is_current() -> None:
+    """Today's settings, of this object: not of one without metadata."""
+    german = found(metadata={"describer-language": "de"})
+    asked = instructions_for("a.jpg", SETTINGS, {"describer-language": "de"})
+    record = stored(description="x", model="stand-in", language="de", promptHash=asked.digest)
+    assert difference(german, record, SETTINGS) == ""
+    assert difference(found(), record, SETTINGS) == "language"
 
 
 def test_filters() -> None:

@@ -132,6 +132,27 @@ def test_an_upload_is_described_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("named", "language", "ignored"),
+    [
+        ("de-CH", "de-CH", None),
+        ("klingon please", "en", "describer-language 'klingon please' is no tag"),
+    ],
+)
+def test_the_object_may_name_its_language(
+    named: str, language: str, ignored: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no tag costs nobody the description, and the log says so in words."""
+
+    async def scenario(b: Bench) -> None:
+        overrides = {"metadata": {"describer-language": named}}
+        assert await b.deliver(overrides=overrides) == Answer(200, "described")
+
+    assert bench(scenario).record["language"] == language
+    told = json.loads(capsys.readouterr().out).get("ignored")
+    assert told is None if ignored is None else told.startswith(ignored)
+
+
+@pytest.mark.parametrize(
     ("script", "state", "outcome"),
     [
         (Script([Chunk("A cat", "length", Usage(1, 2, 3))]), "COMPLETED", "truncated"),
