@@ -8,13 +8,15 @@ import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from describer.errors import SettingsError
+from describer.metadata import MetadataField
 from describer.servers import SERVERS, Server, kind_of
 
 ImageInput = Literal["auto", "uri", "inline"]
+T = TypeVar("T")
 
 LONGEST_LEASE_SECONDS = 900
 # What can be asked for besides the description.
@@ -69,6 +71,7 @@ class Profile:
     max_output_tokens: int | None = None
     outputs: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
+    use_metadata: tuple[MetadataField, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Settings:
     outputs: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     alt_text_characters: int = 150
+    use_metadata: tuple[MetadataField, ...] = ()
     max_output_tokens: int = 1024
     reasoning_effort: str | None = None
     profiles: tuple[Profile, ...] = ()
@@ -360,7 +364,11 @@ def _tags(text: str) -> tuple[str, ...]:
     return _each(text, _matching(_TAG), most=200)
 
 
-def _each(text: str, parse: Callable[[str], str], *, most: int) -> tuple[str, ...]:
+def _metadata(text: str) -> tuple[MetadataField, ...]:
+    return () if text.lower() == "none" else _each(text, MetadataField.parse, most=20)
+
+
+def _each(text: str, parse: Callable[[str], T], *, most: int) -> tuple[T, ...]:
     """Read a list without repetitions, which is not empty."""
     found = tuple(dict.fromkeys(map(parse, _list(text))))
     if not 1 <= len(found) <= most:
@@ -415,6 +423,7 @@ _PROFILE_FIELDS: dict[str, Callable[[str], object]] = {
     "max_output_tokens": _tokens,
     "outputs": _outputs,
     "tags": _tags,
+    "use_metadata": _metadata,
 }
 
 VARIABLES: tuple[Variable, ...] = (
@@ -442,6 +451,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("OUTPUTS", f"any of {', '.join(OUTPUTS)}, separated by commas", _outputs),
     Variable("TAGS", f"tags of at most {TAG_CHARACTERS} characters, separated by commas", _tags),
     Variable("ALT_TEXT_CHARACTERS", "a whole number from 20 to 1000", _whole(20, 1000)),
+    Variable(
+        "USE_METADATA",
+        "at most 20 fields such as custom:title, exif:ImageDescription, iptc:City or xmp:dc:title, "
+        "separated by commas",
+        _metadata,
+    ),
     Variable("MAX_OUTPUT_TOKENS", "a whole number from 16 to 65536", _tokens),
     Variable("REASONING_EFFORT", ", ".join(_EFFORTS), _one_of(*_EFFORTS)),
     Variable(

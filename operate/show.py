@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from describer.model.prompt import REQUEST, instructions_for
+from describer.model.prompt import instructions_for
 from operate.address import ADDRESS, Address
 from operate.outcomes import IN_WORDS
 from operate.output import plain, print_json, print_table
@@ -46,7 +46,8 @@ def show(session: Session, *, address: Address, prompt: bool, as_json: bool) -> 
                 "maxOutputTokens": asked.max_output_tokens,
                 "promptHash": asked.digest,
                 "system": asked.system,
-                "request": REQUEST,
+                "request": asked.request,
+                "embedded": list(asked.embedded),
             }
         print_json(answer)
     else:
@@ -56,7 +57,9 @@ def show(session: Session, *, address: Address, prompt: bool, as_json: bool) -> 
         if prompt:
             limit = f"at most {asked.max_output_tokens:,} tokens"
             click.echo(f"\nPrompt {asked.digest}, for {plain(asked.model)}, {limit}:\n")
-            click.echo(plain(asked.system) + f"\n\n(the picture)\n\n{REQUEST}")
+            click.echo(plain(f"{asked.system}\n\n(the picture)\n\n{asked.request}"))
+            if asked.embedded:
+                click.echo(f"\n(and, as far as the file has them: {', '.join(asked.embedded)})")
     return 0 if stored and stored.fields.get("description") else 1
 
 
@@ -92,6 +95,7 @@ def _rows(address: Address, found: Found | None, stored: Stored | None) -> list[
         "language": fields.get("language"),
         "prompt": fields.get("promptHash"),
         "ended by": fields.get("finishReason"),
+        "quoted": ", ".join(fields.get("metadataQuoted") or []) or None,
         "same text as": fields.get("reusedFrom"),
         "tokens": usage.get("totalTokens"),
         "event": status.get("eventId"),

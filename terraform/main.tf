@@ -55,6 +55,7 @@ module "describer" {
   outputs                  = var.outputs
   tags                     = var.tags
   alt_text_characters      = var.alt_text_characters
+  use_metadata             = var.use_metadata
   profiles                 = var.profiles
   reuse                    = var.reuse
   daily_limit              = var.daily_limit

@@ -382,8 +382,14 @@ variable "alt_text_characters" {
   default     = null
 }
 
+variable "use_metadata" {
+  description = "Metadata that the prompt quotes, as data: at most 20 of custom:KEY, custom:KEY=KIND, and the fields of EXIF, IPTC and XMP in docs/metadata.md, such as iptc:City. What is quoted leaves the project with the picture."
+  type        = list(string)
+  default     = null
+}
+
 variable "profiles" {
-  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, models, max_output_tokens, outputs or tags."
+  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, models, max_output_tokens, outputs, tags or use_metadata."
   type = list(object({
     pattern           = string
     prompt            = optional(string)
@@ -393,6 +399,7 @@ variable "profiles" {
     max_output_tokens = optional(number)
     outputs           = optional(list(string))
     tags              = optional(list(string))
+    use_metadata      = optional(list(string))
   }))
   default = null
 }

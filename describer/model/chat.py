@@ -14,7 +14,7 @@ import openai
 
 from describer.errors import DescriberError, ModelAccessError, ModelMissingError, StreamBrokenError
 from describer.images.image import Image
-from describer.model.prompt import REQUEST, Instructions
+from describer.model.prompt import Instructions
 from describer.model.stream import Chunk, Decoder
 from describer.model.translation import LIBRARY_ERRORS, error_for, translate
 from describer.model.transport import PLACEHOLDER, Body
@@ -141,7 +141,7 @@ class OpenAIModel:
                             "type": "image_url",
                             "image_url": {"url": url} if server.image_url == "object" else url,
                         },
-                        {"type": "text", "text": REQUEST},
+                        {"type": "text", "text": instructions.request},
                     ],
                 },
             ],

@@ -18,6 +18,7 @@ clients.
     descriptions            map         language -> string
     source                  string      `model` or `person`; with `description`
     model, language, promptHash, finishReason    string      what made the text
+    metadataQuoted          list        of strings: which metadata the prompt quoted, by name
     reusedFrom              string      `gs://` address whose text this is
     usage                   map         promptTokens, completionTokens, totalTokens
     approved                map         by, time, modelDescription; written by hand only
@@ -59,6 +60,7 @@ _TEXT = (
     "finishReason",
     "usage",
     "converted",
+    "metadataQuoted",
     # By hand, and of the words that go.
     "approved",
 )
@@ -69,6 +71,7 @@ _LEFTOVERS = ("md5Hash", "partialText", *_TEXT)
 _MADE = (
     "contentType",
     "converted",
+    "metadataQuoted",
     "description",
     *OUTPUT_FIELDS,
     "source",
@@ -216,6 +219,7 @@ class Draft:
             "language": instructions.language,
             "promptHash": instructions.digest,
             **converted,
+            **({"metadataQuoted": list(instructions.quoted)} if instructions.quoted else {}),
         }
         # Beside a text that stands, they would be said of that.
         streamed = {**found, **size, **({} if self.again else made_by)}

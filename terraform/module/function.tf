@@ -34,6 +34,7 @@ locals {
     REASONING_EFFORT       = var.reasoning_effort
     OUTPUTS                = length(var.outputs) == 0 ? null : join(",", var.outputs)
     TAGS                   = length(var.tags) == 0 ? null : join(",", var.tags)
+    USE_METADATA           = length(var.use_metadata) == 0 ? null : join(",", var.use_metadata)
     ALT_TEXT_CHARACTERS    = tostring(var.alt_text_characters)
     PROFILES               = length(var.profiles) == 0 ? null : jsonencode(local.profiles)
     REUSE                  = var.reuse ? "true" : null

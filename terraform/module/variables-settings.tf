@@ -315,8 +315,25 @@ variable "alt_text_characters" {
   }
 }
 
+variable "use_metadata" {
+  description = "Metadata that the prompt quotes, as data: at most 20 of custom:KEY, custom:KEY=KIND, and the fields of EXIF, IPTC and XMP in docs/metadata.md, such as iptc:City. What is quoted leaves the project with the picture."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.use_metadata) <= 20 && alltrue([for name in var.use_metadata : length(regexall(local.metadata_field, name)) > 0])
+    error_message = "use_metadata: expected at most 20 of custom:KEY, custom:KEY=KIND and the fields listed in docs/metadata.md."
+  }
+}
+
+locals {
+  # Also of a profile. As the function has them; the kind is what a custom field is called to the model.
+  metadata_field = "^(?:custom:[^[:cntrl:][:space:],=\"]{1,128}(?:=[^[:cntrl:][:space:],=\"][^[:cntrl:],=\"]{0,59})?|exif:(?:ImageDescription|Artist|DateTimeOriginal|UserComment|XPTitle|XPComment|XPKeywords|XPSubject)|iptc:(?:ObjectName|Headline|Caption-Abstract|Keywords|DateCreated|By-line|Sub-location|City|Province-State|Country-PrimaryLocationName)|xmp:(?:dc:title|dc:description|dc:subject|dc:creator|photoshop:Headline|photoshop:DateCreated|photoshop:City|photoshop:State|photoshop:Country|Iptc4xmpCore:Location|Iptc4xmpCore:AltTextAccessibility|Iptc4xmpCore:ExtDescrAccessibility|Iptc4xmpExt:PersonInImage|Iptc4xmpExt:Event))$"
+}
+
 variable "profiles" {
-  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, models, max_output_tokens, outputs or tags."
+  description = "Settings for some names only: the first `pattern` (a glob) that matches an object's name replaces prompt, language, model, models, max_output_tokens, outputs, tags or use_metadata."
   type = list(object({
     pattern           = string
     prompt            = optional(string)
@@ -326,6 +343,7 @@ variable "profiles" {
     max_output_tokens = optional(number)
     outputs           = optional(list(string))
     tags              = optional(list(string))
+    use_metadata      = optional(list(string))
   }))
   default  = []
   nullable = false
@@ -339,9 +357,9 @@ variable "profiles" {
   validation {
     condition = alltrue([for profile in var.profiles :
       profile.prompt != null || profile.language != null || profile.model != null || profile.max_output_tokens != null
-      || profile.models != null || profile.outputs != null || profile.tags != null
+      || profile.models != null || profile.outputs != null || profile.tags != null || profile.use_metadata != null
     ])
-    error_message = "profiles: expected each to replace at least one of prompt, language, model, models, max_output_tokens, outputs and tags."
+    error_message = "profiles: expected each to replace at least one of prompt, language, model, models, max_output_tokens, outputs, tags and use_metadata."
   }
 
   validation {
@@ -359,6 +377,16 @@ variable "profiles" {
       && alltrue([for tag in(profile.tags == null ? [] : profile.tags) : length(regexall("^[^[:cntrl:],]{1,60}$", tag)) > 0 && trimspace(tag) != ""])
     ])
     error_message = "profiles: expected 1 to 200 tags of at most 60 characters, without commas."
+  }
+
+  validation {
+    condition = alltrue([for profile in var.profiles :
+      (profile.use_metadata == null ? 1 : length(profile.use_metadata)) > 0 && (profile.use_metadata == null ? 1 : length(profile.use_metadata)) <= 20
+      && alltrue([for name in(profile.use_metadata == null ? [] : profile.use_metadata) :
+        length(regexall(local.metadata_field, name)) > 0 || (name == "none" && length(profile.use_metadata) == 1)
+      ])
+    ])
+    error_message = "profiles: expected as use_metadata 1 to 20 of what the variable takes, or none alone."
   }
 
   validation {

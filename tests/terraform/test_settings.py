@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from describer.metadata import KINDS
 from describer.settings import VARIABLES, Settings
 from tests.terraform.conftest import PROJECT, ROOT, Workspace
 
@@ -22,6 +23,7 @@ PROFILES = [
         "outputs": ["tags"],
         "tags": ["plan"],
         "models": ["third/model"],
+        "use_metadata": ["iptc:City"],
     }
 ]
 EVERYTHING = {
@@ -42,6 +44,7 @@ EVERYTHING = {
     "outputs": json.dumps(["alt_text", "tags"]),
     "tags": json.dumps(["cat", "Räuber und Gendarm"]),
     "alt_text_characters": "200",
+    "use_metadata": json.dumps(["custom:shot-by=creator", "xmp:dc:title"]),
     "max_output_tokens": "2048",
     "reasoning_effort": "low",
     "profiles": json.dumps(PROFILES),
@@ -91,6 +94,14 @@ def test_page_has_a_row_for_each_setting_and_no_other() -> None:
     assert {name for name in names if not name.endswith("_EMULATOR_HOST")} == NAMES
 
 
+def test_terraform_takes_the_metadata_that_the_function_takes() -> None:
+    """No field more, none less."""
+    text = (ROOT / "terraform" / "module" / "variables-settings.tf").read_text()
+    (pattern,) = re.findall(r'^  metadata_field = "(.*)"$', text, re.MULTILINE)
+    groups = re.findall(r"(exif|iptc|xmp):\(\?:([^)]*)\)", pattern)
+    assert [f"{source}:{name}" for source, names in groups for name in names.split("|")] == [*KINDS]
+
+
 def test_every_setting_reaches_the_function(workspace: Workspace) -> None:
     """With everything set, the environment has exactly the program's variables."""
     plan = workspace.plan(*ALL_ARGUMENTS)
@@ -115,6 +126,7 @@ def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
             "description_language",
             "outputs",
             "tags",
+            "use_metadata",
         }:
             continue
         found = getattr(settings, name)
@@ -127,6 +139,11 @@ def test_function_reads_what_terraform_was_given(workspace: Workspace) -> None:
         ("cat", "Räuber und Gendarm"),
     )
     assert (settings.profiles[0].outputs, settings.profiles[0].tags) == (("tags",), ("plan",))
+    assert [(one.name, one.kind) for one in settings.use_metadata] == [
+        ("custom:shot-by", "creator"),
+        ("xmp:dc:title", "title"),
+    ]
+    assert [one.name for one in settings.profiles[0].use_metadata or ()] == ["iptc:City"]
     assert settings.name_include.patterns == ("*.png", "*.jpg")
     assert settings.name_exclude.patterns == ("drafts/*",)
     (profile,) = settings.profiles

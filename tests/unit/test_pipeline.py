@@ -459,6 +459,7 @@ def test_the_brake_ends_what_comes_after_the_days_limit() -> None:
 
 
 SAME_BYTES: dict[str, Any] = {"overrides": {"md5Hash": "rL0Y20zC+Fzt72VPzMSk2A=="}}
+TITLED: dict[str, Any] = {"overrides": {**SAME_BYTES["overrides"], "metadata": {"title": "Sphinx"}}}
 
 
 def test_the_same_bytes_get_the_same_words_unpaid() -> None:
@@ -480,6 +481,24 @@ def test_the_same_bytes_get_the_same_words_unpaid() -> None:
     assert len(b.model.begun) == 1
 
 
+def test_the_record_names_the_metadata_that_were_quoted() -> None:
+    """By name, not by value; also where the text is another's, and not for a text without."""
+    quoted: list[Any] = []
+
+    async def scenario(b: Bench) -> None:
+        for number, event in enumerate((TITLED, TITLED, SAME_BYTES, TITLED), 1):
+            name = "b.jpg" if number == 4 else "a.jpg"
+            assert (await b.deliver(number, name=name, **event)).outcome == "described"
+            record = b.store.documents()[record_id("b12", name)]
+            quoted.append((record.get("metadataQuoted"), "reusedFrom" in record))
+
+    b = bench(scenario, environ={"USE_METADATA": "custom:title,custom:note", "REUSE": "true"})
+    one = ["custom:title"]
+    # The second and the third time nothing is left of the generation before.
+    assert quoted == [(one, False), (one, True), (None, False), (one, False)]
+    assert "Sphinx" not in json.dumps(b.store.documents(), default=str)
+
+
 @pytest.mark.parametrize(
     ("environ", "change", "second"),
     [
@@ -488,8 +507,10 @@ def test_the_same_bytes_get_the_same_words_unpaid() -> None:
         ({"REUSE": "true"}, {}, {"overrides": {"md5Hash": None}}),
         ({"REUSE": "true"}, {"PROMPT": "In verse."}, SAME_BYTES),
         ({"REUSE": "true"}, {"MODEL": "google/gemini-3.8-flash"}, SAME_BYTES),
+        ({"REUSE": "true", "USE_METADATA": "custom:title"}, {}, TITLED),
+        ({"REUSE": "true"}, {"USE_METADATA": "exif:Artist"}, SAME_BYTES),
     ],
-    ids=["off", "other bytes", "no digest", "other words", "other model"],
+    ids=["off", "other bytes", "no digest", "other words", "other model", "caption", "fields"],
 )
 def test_what_differs_is_described(
     environ: dict[str, str], change: dict[str, str], second: dict[str, Any]

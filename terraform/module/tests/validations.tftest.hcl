@@ -1411,6 +1411,34 @@ run "profiles_tags_empty" {
   expect_failures = [var.profiles]
 }
 
+run "use_metadata_unknown" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    use_metadata = ["custom:title", "exif:GPSPosition"]
+  }
+
+  expect_failures = [var.use_metadata]
+}
+
+run "profiles_use_metadata_empty" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    profiles = [{ pattern = "*", use_metadata = [] }]
+  }
+
+  expect_failures = [var.profiles]
+}
+
 run "daily_limit_zero" {
   command = plan
 
