@@ -327,9 +327,11 @@ class Pipeline:
             delivery.waited = time.monotonic() - began
             try:
                 async with asyncio.timeout(limit):
+                    asked = instructions_for(upload.name, self._settings, upload.metadata)
+                    delivery.ignored = asked.ignored or None
                     with self.stage("load image"):
-                        image = await self._images.load(upload, share)
-                    return await self._describe_image(delivery, claimed, image, progress)
+                        image = await self._images.load(upload, share, asked.embedded)
+                    return await self._describe_image(delivery, claimed, image, asked, progress)
             except TimeoutError as exc:
                 if delivery.gathered is not None and delivery.gathered.ended:
                     return delivery.gathered.finish()
@@ -338,12 +340,16 @@ class Pipeline:
                 ) from exc
 
     async def _describe_image(
-        self, delivery: Delivery, claimed: Claim, image: Image, progress: Progress
+        self,
+        delivery: Delivery,
+        claimed: Claim,
+        image: Image,
+        first: Instructions,
+        progress: Progress,
     ) -> Description:
         """Describe with MODEL, or with the first of MODELS that takes what those before refused."""
         upload = claimed.draft.upload
-        instructions = instructions_for(upload.name, self._settings, upload.metadata)
-        delivery.ignored = instructions.ignored or None
+        instructions = first.with_embedded(image.metadata)
         fallbacks = iter(fallbacks_for(upload.name, self._settings, upload.metadata))
         while True:
             try:
@@ -353,7 +359,7 @@ class Pipeline:
                 if following is None or not self._falls_back(delivery, claimed, exc):
                     raise
                 delivery.passed_over.append(instructions.model)
-                instructions = following
+                instructions = following.with_embedded(image.metadata)
 
     def _falls_back(self, delivery: Delivery, claimed: Claim, exc: ModelError) -> bool:
         """Tell whether another model is to be asked: never after one that may have been paid."""

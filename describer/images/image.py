@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from describer.images.room import Buffer
 
@@ -18,6 +18,7 @@ class Image:
         uri: `gs://bucket/name`; None if the bytes are sent.
         content: the bytes; None if the address is sent.
         converted: what was done to them before, in words; None if they go as they are.
+        metadata: what was asked of the image's own metadata and found, by name.
         sent: to be called when `content` will not be asked for again.
     """
 
@@ -27,6 +28,7 @@ class Image:
     content: Buffer | None = None
     sent: Callable[[], None] = lambda: None
     converted: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def sent_type(self) -> str:

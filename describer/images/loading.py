@@ -8,7 +8,7 @@ sent inside     ◄── all of it is read; converted, where it is odd, too lar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -108,12 +108,13 @@ class Images:
         finally:
             share.release()
 
-    async def load(self, upload: Upload, share: Share) -> Image:
+    async def load(self, upload: Upload, share: Share, metadata: Sequence[str] = ()) -> Image:
         """Make the image part for one upload.
 
         Args:
             upload: one that `check` lets pass.
             share: from `room_for`; once the image is sent, it is given back.
+            metadata: names of those that are to be looked for in the image's bytes.
 
         Raises:
             UnsupportedImageError, ImageTooLargeError, UnreadableImageError: never will work.
@@ -122,57 +123,73 @@ class Images:
         """
         by_uri = self._goes_by_uri(upload)
         if by_uri:
-            content_type = await self._sendable_by_its_ends(upload)
-            if content_type is not None:
-                return Image(content_type, upload.size, uri=upload.uri)
+            sendable = await self._sendable_by_its_ends(upload, tail=bool(metadata))
+            if sendable is not None:
+                content_type, ends = sendable
+                found = await _metadata(content_type, ends, metadata)
+                return Image(content_type, upload.size, uri=upload.uri, metadata=found)
             await share.exchange(self._needed(upload), timeout_seconds=ROOM_TIMEOUT_SECONDS)
         elif likely_image_type(upload) is None:
             # Of what is no image, not more is read than tells so.
             _known(await self._head(upload), None)
-        return await self._whole(upload, share, by_uri=by_uri)
+        return await self._whole(upload, share, metadata, by_uri=by_uri)
 
-    async def _sendable_by_its_ends(self, upload: Upload) -> str | None:
-        """Read both ends, and tell the type of what can be sent as it is; None: or it may not.
+    async def _sendable_by_its_ends(self, upload: Upload, *, tail: bool) -> tuple[str, Ends] | None:
+        """Read both ends, and give type and ends of what can be sent as it is; None: or it may not.
+
+        Args:
+            tail: read the end also where the beginning tells enough.
 
         Raises:
             UnsupportedImageError, ImageTooLargeError, UnreadableImageError: they tell enough.
         """
         likely, size = likely_image_type(upload), upload.size or 0
-        tail = b""
+        end = b""
         if size <= 2 * END_BYTES:
             head = await self._bucket.read_range(upload, 0, 2 * END_BYTES)
             size = len(head)
-        elif likely in ENDING_IN_A_MARKER:
-            head, tail = await asyncio.gather(
+        elif tail or likely in ENDING_IN_A_MARKER:
+            head, end = await asyncio.gather(
                 self._bucket.read_range(upload, 0, END_BYTES), self._tail(upload, size)
             )
         else:
             head = await self._bucket.read_range(upload, 0, END_BYTES)
         content_type = _known(head[:HEAD_BYTES], likely)
-        if content_type in ENDING_IN_A_MARKER and len(head) < size and not tail:
-            tail = await self._tail(upload, size)
+        if content_type in ENDING_IN_A_MARKER and len(head) < size and not end:
+            end = await self._tail(upload, size)
+        ends = Ends(size, head, end)
         try:
-            as_it_is = self._check_content(content_type, Ends(size, head, tail))
+            as_it_is = self._check_content(content_type, ends)
         except MiddleError:
             return None
-        return content_type if as_it_is else None
+        return (content_type, ends) if as_it_is else None
 
     async def _tail(self, upload: Upload, size: int) -> bytes:
         return await self._bucket.read_range(upload, size - END_BYTES, END_BYTES)
 
-    async def _whole(self, upload: Upload, share: Share, *, by_uri: bool) -> Image:
+    async def _whole(
+        self, upload: Upload, share: Share, metadata: Sequence[str], *, by_uri: bool
+    ) -> Image:
         content = await self._read(upload, share)
         size, head = content.size, content.head(HEAD_BYTES)
         likely = likely_image_type(upload)
         content_type = _known(head, likely)
         as_it_is = self._check_content(content_type, content)
+        found = await _metadata(content_type, content, metadata)
         if as_it_is and by_uri:
             share.release()
-            return Image(content_type, size, uri=upload.uri)
+            return Image(content_type, size, uri=upload.uri, metadata=found)
         if as_it_is and size <= self._takes.inline_limit_bytes:
-            return Image(content_type, size, content=content, sent=share.release)
+            return Image(content_type, size, content=content, sent=share.release, metadata=found)
         content, words = await self._converted(upload, share, content, content_type)
-        return Image(content_type, size, content=content, sent=share.release, converted=words)
+        return Image(
+            content_type,
+            size,
+            content=content,
+            sent=share.release,
+            converted=words,
+            metadata=found,
+        )
 
     def _check_content(self, content_type: str, content: Content) -> bool:
         """Tell whether the server can be sent it as it is.
@@ -302,6 +319,15 @@ class Images:
             return head.head(HEAD_BYTES)
         finally:
             head.close()
+
+
+async def _metadata(content_type: str, content: Content, names: Sequence[str]) -> dict[str, str]:
+    if not names:
+        return {}
+    # Not before they are asked for: most have no use for it.
+    from describer.images import embedded
+
+    return await embedded.read(content_type, content, names)
 
 
 def _known(head: bytes, likely: str | None) -> str:

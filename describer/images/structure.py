@@ -103,7 +103,7 @@ def pixels(content_type: str, content: Content) -> int:
 # --- JPEG: segments up to the first scan. Source: ITU-T T.81, B.1 and B.2
 
 
-def _jpeg_segments(content: Content) -> list[tuple[int, int, int]]:
+def jpeg_segments(content: Content) -> list[tuple[int, int, int]]:
     """List marker, start and length of each segment up to the first scan, or the break."""
     found: list[tuple[int, int, int]] = []
     place = 2
@@ -127,7 +127,7 @@ def _is_frame(marker: int) -> bool:
 
 
 def _jpeg_is_cut(content: Content) -> bool:
-    segments = _jpeg_segments(content)
+    segments = jpeg_segments(content)
     if not segments or segments[-1][0] != 0xDA:
         # Nothing is known of what begins so oddly, but that it is no whole picture if it ends here.
         return content.find_last(b"\xff\xd9", 2) < 0
@@ -137,7 +137,7 @@ def _jpeg_is_cut(content: Content) -> bool:
 
 
 def _jpeg_pixels(content: Content) -> int:
-    for marker, start, _ in _jpeg_segments(content):
+    for marker, start, _ in jpeg_segments(content):
         if _is_frame(marker) and len(size := content.at(start + 1, 4)) == 4:
             height, width = struct.unpack(">HH", size)
             return int(height * width)
@@ -145,7 +145,7 @@ def _jpeg_pixels(content: Content) -> int:
 
 
 def _jpeg_oddity(content: Content) -> str | None:
-    segments = _jpeg_segments(content)
+    segments = jpeg_segments(content)
     if not segments or segments[-1][0] != 0xDA:
         return "broken"
     for marker, start, size in segments:
@@ -177,7 +177,7 @@ def _orientation(exif: bytes) -> int:
 
 def jpeg_coefficient_bytes(content: Content) -> int:
     """Give what a progressive JPEG's coefficients take while it is decoded; 0 for others."""
-    for marker, start, size in _jpeg_segments(content):
+    for marker, start, size in jpeg_segments(content):
         if not _is_frame(marker):
             continue
         frame = content.at(start, size)
@@ -199,7 +199,7 @@ def jpeg_coefficient_bytes(content: Content) -> int:
 _PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
-def _png_chunks(content: Content, last: bytes = b"IEND") -> list[tuple[bytes, int, int]]:
+def png_chunks(content: Content, last: bytes = b"IEND") -> list[tuple[bytes, int, int]]:
     """List kind, start and length of each chunk up to the first of a kind, or the break."""
     found: list[tuple[bytes, int, int]] = []
     place = 8
@@ -222,7 +222,7 @@ def _png_chunks(content: Content, last: bytes = b"IEND") -> list[tuple[bytes, in
 def _png_is_cut(content: Content) -> bool:
     if content.at(max(0, content.size - len(_PNG_END)), len(_PNG_END)) == _PNG_END:
         return False
-    chunks = _png_chunks(content)
+    chunks = png_chunks(content)
     return chunks != [] and chunks[-1][0] != b"IEND"
 
 
@@ -236,7 +236,7 @@ def _png_pixels(content: Content) -> int:
 
 def _png_oddity(content: Content) -> str | None:
     # What tells of it stands before the picture.
-    for kind, start, _ in _png_chunks(content, b"IDAT"):
+    for kind, start, _ in png_chunks(content, b"IDAT"):
         if kind == b"IHDR":
             depth, colour = (*content.at(start + 8, 2), 0, 0)[:2]
             if colour in {4, 6}:

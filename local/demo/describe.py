@@ -290,7 +290,8 @@ async def _describe_one(
             return result("skipped", None, message=reason)
         images.check(upload)
         async with images.room_for(upload) as share:
-            image = await images.load(upload, share)
+            image = await images.load(upload, share, instructions.embedded)
+            instructions = instructions.with_embedded(image.metadata)
             found = await _in_time(model, instructions, image, on_text, settings)
     except PermanentError as error:
         return result(error.outcome, error.usage, message=str(error))

@@ -34,17 +34,33 @@ class System:
     bucket: storage.Bucket
 
     def upload(
-        self, name: str, content: bytes = SAMPLE, content_type: str | None = "image/webp"
+        self,
+        name: str,
+        content: bytes = SAMPLE,
+        content_type: str | None = "image/webp",
+        metadata: dict[str, str] | None = None,
     ) -> Event:
         """Put an object into the bucket and make its finalize event."""
         blob = self.bucket.blob(name)
         blob.upload_from_string(content, content_type=content_type or "application/octet-stream")
-        return self.event(name, blob.generation, content_type, len(content))
+        return self.event(name, blob.generation, content_type, len(content), metadata)
 
-    def event(self, name: str, generation: int, content_type: str | None, size: int) -> Event:
+    def event(
+        self,
+        name: str,
+        generation: int,
+        content_type: str | None,
+        size: int,
+        metadata: dict[str, str] | None = None,
+    ) -> Event:
         """Make a finalize event."""
         return cloud_event(
-            str(self.bucket.name), name, generation, content_type=content_type, size_bytes=size
+            str(self.bucket.name),
+            name,
+            generation,
+            content_type=content_type,
+            size_bytes=size,
+            overrides={"metadata": metadata},
         )
 
     def post(self, *events: Event, at_once: int = 500) -> list[httpx2.Response]:

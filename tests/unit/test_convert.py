@@ -160,12 +160,14 @@ def test_colours_are_what_they_were(converter: Converter) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP", "PNG"])
 def test_a_photograph_stands_upright(converter: Converter, kind: str) -> None:
-    """By its Exif; and its own size is told upright, too."""
+    """By its Exif, of which nothing is sent; and its own size is told upright, too."""
     exif = Image.Exif()
     exif[0x0112] = 6
+    exif[0x013B] = "Ada"
     content = saved(picture(size=(900, 600)).transpose(Image.Transpose.ROTATE_90), kind, exif=exif)
     image, words = convert(converter, content)
     assert image.size == (512, 341)
+    assert not {"exif", "xmp", "photoshop"} & set(image.info)
     assert "scaled from 900x600 to 512x341" in words
     looks(image, (RED, GREEN, BLUE))
 

@@ -4,6 +4,7 @@ import asyncio
 import io
 import random
 import struct
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -71,14 +72,14 @@ class Noted(Converter):
         return "converted"
 
 
-def load(bucket: Counting, declared: str, **settings: Any) -> Image:
+def load(bucket: Counting, declared: str, metadata: Sequence[str] = (), **settings: Any) -> Image:
     """Load its image on Vertex AI."""
     what = Upload("b12", "a", 1, declared, bucket.size, "e")
 
     async def work() -> Image:
         images = Images(Settings(**settings), bucket, Noted())
         async with images.room_for(what) as share:
-            image = await images.load(what, share)
+            image = await images.load(what, share, metadata)
             if image.uri is not None:
                 # Nothing is held for what the model reads itself.
                 async with asyncio.timeout(0), AsyncExitStack() as stack:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import mmap
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -60,7 +61,11 @@ class Noted(Converter):
 
 
 def load(
-    what: Upload, content: bytes | None = None, converter: Converter | None = None, **environ: str
+    what: Upload,
+    content: bytes | None = None,
+    converter: Converter | None = None,
+    metadata: Sequence[str] = (),
+    **environ: str,
 ) -> Image:
     """Check and load; where no content is given, nothing can be read."""
 
@@ -69,7 +74,7 @@ def load(
         images = Images(Settings.from_env(environ), MemoryBucket(objects), converter)
         images.check(what)
         async with images.room_for(what) as share:
-            return await images.load(what, share)
+            return await images.load(what, share, metadata)
 
     return asyncio.run(work())
 

@@ -273,6 +273,18 @@ def test_describes_with_the_one_model_of_a_server(standin: StandInServer) -> Non
     assert "BCP-47 tag en." in asked["prompt"]
 
 
+def test_a_file_s_own_metadata_are_quoted(standin: StandInServer, tmp_path: Path) -> None:
+    """As by the function, so that the setting can be tried on a file."""
+    exif = Image.Exif()
+    exif[0x013B] = "Ada"
+    own = tmp_path / "own.jpg"
+    Image.new("RGB", (30, 20), "red").save(own, exif=exif)
+    environ = {"OPENAI_BASE_URL": standin.base_url, "USE_METADATA": "exif:Artist"}
+    assert run("local.demo.describe", str(own), **environ).returncode == 0
+    (asked,) = standin.requests()
+    assert asked["prompt"].endswith('\n- creator: "Ada"')
+
+
 def test_an_upload_without_a_demo_is_an_error() -> None:
     """One sentence that says how to start one, and status 1; so without a file."""
     if find_demo() is not None:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from describer.metadata import (
+    KINDS,
     LANGUAGE_KEY,
     QUOTED_CHARACTERS,
     MetadataField,
@@ -176,12 +178,17 @@ def test_any_text_is_quotable_or_nothing(text: str) -> None:
 
 def test_scripts_that_need_joiners_keep_them() -> None:
     """Persian, and emoji made of several."""
-    for text in (
-        "\u0645\u06cc\u200c\u062e\u0648\u0627",
-        "\U0001f469\u200d\U0001f4bb",
-        "Zürich 東京",
-    ):
+    persian, coder = "\u0645\u06cc\u200c\u062e\u0648\u0627", "\U0001f469\u200d\U0001f4bb"
+    for text in (persian, coder, "Zürich 東京"):
         assert quotable(text) == text
+
+
+def test_the_page_lists_every_field_with_its_kind() -> None:
+    """And no other."""
+    page = (Path(__file__).parents[2] / "docs" / "metadata.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z ]+) \| (`(?:exif|iptc|xmp).*) \|$", page, re.MULTILINE)
+    listed = {name: kind for kind, names in rows for name in re.findall(r"`([^`]+)`", names)}
+    assert listed == dict(KINDS)
 
 
 @pytest.mark.parametrize(
