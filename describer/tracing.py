@@ -221,14 +221,14 @@ class TracedModel:
         }
 
     def stream(
-        self, instructions: Instructions, image: Image
+        self, instructions: Instructions, image: Image | None
     ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """See `Model.stream`."""
         return self._stream(instructions, image)
 
     @asynccontextmanager
     async def _stream(
-        self, instructions: Instructions, image: Image
+        self, instructions: Instructions, image: Image | None
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         asked = {
             "gen_ai.request.model": instructions.model,

@@ -94,6 +94,7 @@ def _rows(address: Address, found: Found | None, stored: Stored | None) -> list[
         "model": fields.get("model"),
         "language": fields.get("language"),
         "prompt": fields.get("promptHash"),
+        "repaired": fields.get("repaired"),
         "ended by": fields.get("finishReason"),
         "quoted": ", ".join(fields.get("metadataQuoted") or []) or None,
         "same text as": fields.get("reusedFrom"),

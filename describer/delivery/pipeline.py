@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -93,6 +93,7 @@ class Delivery:
     passed_over: list[str] = field(default_factory=list)
     first_text: float | None = None
     gathered: Accumulator | None = None
+    repaired: bool | None = None
     usage: Usage | None = None
     error: Exception | None = None
 
@@ -265,7 +266,7 @@ class Pipeline:
             with self.stage("write outcome"):
                 await claimed.fail(exc)
             raise
-        delivery.usage = description.usage
+        delivery.usage, delivery.repaired = description.usage, description.repaired
         with self.stage("write outcome"):
             await claimed.complete(description)
         return description.outcome
@@ -409,6 +410,7 @@ class Pipeline:
                 on_text=on_text,
                 on_begun=on_begun,
                 on_asked=on_asked,
+                paying=self._paying,
             )
             # Of a text that was held back to its end, it was not asked yet.
             if image.uri is not None and await (overwritten or self._images.is_overwritten(upload)):
@@ -431,10 +433,22 @@ class Pipeline:
                 self._brake.give_back(day)
         return description
 
+    @asynccontextmanager
+    async def _paying(self) -> AsyncIterator[None]:
+        """Count one more call of the model."""
+        day = await self._brake.take()
+        try:
+            yield
+        except TransientError as exc:
+            if not exc.model_may_have_begun:
+                self._brake.give_back(day)
+            raise
+
     def _write_log(self, delivery: Delivery, answer: Answer) -> None:
         upload, usage, error = delivery.upload, delivery.usage, delivery.error
         ended = time.monotonic()
         first = delivery.first_text
+        failure = delivery.gathered.repair_failure if delivery.gathered else None
         fields: dict[str, Any] = {
             "outcome": answer.outcome,
             "status": answer.status,
@@ -450,6 +464,8 @@ class Pipeline:
             "waited_for_room_seconds": round(delivery.waited, 3) or None,
             "converted": delivery.converted,
             "ignored": delivery.ignored,
+            "repaired": delivery.repaired,
+            "repair_error": str(failure)[:300] if failure else None,
             "first_text_seconds": None if first is None else round(first - delivery.started, 3),
             "total_seconds": round(ended - delivery.started, 3),
         }

@@ -68,7 +68,7 @@ class OpenAIModel:
 
     @asynccontextmanager
     async def stream(
-        self, instructions: Instructions, image: Image
+        self, instructions: Instructions, image: Image | None
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """See `Model.stream`."""
         body = Body(self._request(instructions, image), image)
@@ -125,25 +125,16 @@ class OpenAIModel:
         )
         return response
 
-    def _request(self, instructions: Instructions, image: Image) -> dict[str, Any]:
+    def _request(self, instructions: Instructions, image: Image | None) -> dict[str, Any]:
         # No temperature, penalties or the like: current Gemini ignores or refuses them.
-        server, url = self._server, image.uri or PLACEHOLDER
+        server = self._server
         request = {
             "model": instructions.model,
             "stream": True,
             server.limit_name: instructions.max_output_tokens,
             "messages": [
                 {"role": server.system_role, "content": instructions.system},
-                {
-                    "role": "user",
-                    "content": [
-                        {
-                            "type": "image_url",
-                            "image_url": {"url": url} if server.image_url == "object" else url,
-                        },
-                        {"type": "text", "text": instructions.request},
-                    ],
-                },
+                {"role": "user", "content": self._content(instructions, image)},
             ],
         }
         if instructions.reasoning_effort is not None:
@@ -157,6 +148,16 @@ class OpenAIModel:
         if server.stream_options:
             request["stream_options"] = {"include_usage": True}
         return request
+
+    def _content(self, instructions: Instructions, image: Image | None) -> str | list[Any]:
+        if image is None:
+            return instructions.request
+        url = image.uri or PLACEHOLDER
+        address = {"url": url} if self._server.image_url == "object" else url
+        return [
+            {"type": "image_url", "image_url": address},
+            {"type": "text", "text": instructions.request},
+        ]
 
     async def _chunks(self, response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
         decoder = Decoder(self._error_for)

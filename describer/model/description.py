@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +17,13 @@ from describer.errors import (
     BlockedError,
     EmptyDescriptionError,
     ModelTimeoutError,
+    PermanentError,
     StreamBrokenError,
     TransientError,
 )
 from describer.images.image import Image
 from describer.model import retry
-from describer.model.outputs import Outputs, Wanted, clean, read, visible
+from describer.model.outputs import Outputs, Wanted, clean, completed, lacking, read, visible
 from describer.model.port import Model
 from describer.model.prompt import Instructions
 from describer.model.refusal import is_refusal, may_become_refusal
@@ -43,12 +45,14 @@ class Description:
         finish_reason: `stop` or `length`.
         usage: None if the model did not say.
         fields: what was asked for besides, by its name in the record; see outputs.py.
+        repaired: whether a second call brought what the first answer lacked; None: it was whole.
     """
 
     text: str
     finish_reason: str
     usage: Usage | None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    repaired: bool | None = None
 
     @property
     def outcome(self) -> str:
@@ -65,6 +69,8 @@ class Accumulator:
         full: no more text fits the record, which counts as the limit of the text's length.
         resting: after a finish reason came no more text, so that silence would be the end.
         closed: nothing more comes, so that the finish reason there is, is the last one.
+        repair: what answers a second call, made for what this one lacks.
+        repair_failure: why that brought nothing.
     """
 
     def __init__(self, wanted: Wanted | None = None) -> None:
@@ -86,6 +92,8 @@ class Accumulator:
         self.full = False
         self.resting = False
         self.closed = False
+        self.repair: Accumulator | None = None
+        self.repair_failure: Exception | None = None
 
     def add(self, chunk: Chunk) -> None:
         """Take one chunk."""
@@ -145,15 +153,28 @@ class Accumulator:
         Of control characters only newline and tab are left; every line end is a newline. What
         the model thought aloud is left out, and of a JSON object all but the description.
         """
-        return visible(self._answer) if self._wanted.structured else self._answer
+        return visible(self.answer) if self._wanted.structured else self.answer
 
     @property
-    def _answer(self) -> str:
+    def answer(self) -> str:
+        """All that the model has written so far, but for what it thought."""
         self._parts = ["".join(self._parts)]
         text = self._parts[0][:MAX_TEXT_CHARACTERS]
         if "</think>" in text:
             text = without_unopened(text)
         return clean(text)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What is missing in an answer that ended well, and may be had from its words.
+
+        Nothing where there are no words, and nothing of a refusal.
+        """
+        if not (self.closed and self.finish_reason == "stop" and self._wanted.structured):
+            return ()
+        self._parts.append(self._thinking.rest())
+        refuses = is_refusal(read(self.answer, self._wanted, cut=False).description)
+        return () if refuses or not self.answer else lacking(self.answer, self._wanted)
 
     def finish(self) -> Description:
         """Judge what has come, after the last chunk.
@@ -173,26 +194,42 @@ class Accumulator:
                 finish_reason=self.finish_reason,
                 usage=self.usage,
             )
+        usage = self._usage_in_all()
         self._parts.append(self._thinking.rest())
         found = Outputs(self.text)
+        repaired = None
         if self._wanted.structured:
-            found = read(self._answer, self._wanted, cut=self.finish_reason == "length")
+            first = found = read(self.answer, self._wanted, cut=self.finish_reason == "length")
+            if self.lacking:
+                found = self._completed(first)
+                repaired = found != first
         text = found.description
         if not text:
-            spent = f" after {self.usage.total_tokens} tokens" if self.usage else ""
+            spent = f" after {usage.total_tokens} tokens" if usage else ""
             raise EmptyDescriptionError(
                 f"the model ended with {self.finish_reason} and no text{spent}"
                 + ("; raise MAX_OUTPUT_TOKENS" if self.finish_reason == "length" else ""),
                 finish_reason=self.finish_reason,
-                usage=self.usage,
+                usage=usage,
             )
         if is_refusal(text):
             raise BlockedError(
                 f"the model refused: {text[:200]}",
                 finish_reason=self.finish_reason,
-                usage=self.usage,
+                usage=usage,
             )
-        return Description(text, self.finish_reason, self.usage, found.fields)
+        return Description(text, self.finish_reason, usage, found.fields, repaired)
+
+    def _completed(self, found: Outputs) -> Outputs:
+        """Fill in what the second call's answer has, if that ended well."""
+        if self.repair is None or not (self.repair.closed and self.repair.finish_reason == "stop"):
+            return found
+        other = read(self.repair.answer, self._wanted, cut=False, prose=False)
+        return completed(found, other, self.lacking, self._wanted)
+
+    def _usage_in_all(self) -> Usage | None:
+        further = self.repair.usage if self.repair else None
+        return self.usage + further if self.usage and further else self.usage or further
 
 
 async def describe(
@@ -203,16 +240,20 @@ async def describe(
     on_text: Callable[[Accumulator], None] = lambda _: None,
     on_begun: Callable[[Accumulator], None] = lambda _: None,
     on_asked: Callable[[bool], None] = lambda _: None,
+    paying: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
 ) -> Description:
     """Stream one description to its end.
 
-    A refusal that cost nothing is tried once more here; a stream that has begun never is.
+    A refusal that cost nothing is tried once more here; a stream that has begun never is. Where an
+    object was asked for, and the answer ended well but lacks some of it, the model is given its own
+    answer, once, to put it into form. Whatever becomes of that, the first answer counts.
 
     Args:
         on_text: called after each chunk that brought text, once it may be shown; must not block.
         on_begun: given what will gather the text, before any has come.
         on_asked: told whether the model may have begun: before each request that it may, after a
             refusal that it did not.
+        paying: entered for the second call, which is paid for as the first; may refuse it.
 
     Raises:
         PermanentError, TransientError: see errors.py.
@@ -221,7 +262,26 @@ async def describe(
         chunks = await _begin(stack, model, instructions, image, on_asked)
         gathered = Accumulator(instructions.wanted)
         on_begun(gathered)
-        return await _accumulate(chunks, gathered, on_text)
+        await _accumulate(chunks, gathered, on_text)
+    if gathered.lacking:
+        await _repair(model, instructions, gathered, paying)
+    return gathered.finish()
+
+
+async def _repair(
+    model: Model,
+    instructions: Instructions,
+    gathered: Accumulator,
+    paying: Callable[[], AbstractAsyncContextManager[None]],
+) -> None:
+    """Have the model put its own answer into form; a failure is noted, and no more."""
+    asked = instructions.repairing(gathered.answer)
+    try:
+        async with paying(), model.stream(asked, None) as chunks:
+            gathered.repair = Accumulator(instructions.wanted)
+            await _accumulate(chunks, gathered.repair, lambda _: None)
+    except (PermanentError, TransientError) as exc:
+        gathered.repair_failure = exc
 
 
 async def _begin(
@@ -247,7 +307,7 @@ async def _begin(
 
 async def _accumulate(
     chunks: AsyncIterator[Chunk], gathered: Accumulator, on_text: Callable[[Accumulator], None]
-) -> Description:
+) -> None:
     try:
         while (chunk := await _next(chunks, gathered)) is not None:
             gathered.add(chunk)
@@ -260,7 +320,6 @@ async def _accumulate(
         if not gathered.resting:
             raise
     gathered.closed = True
-    return gathered.finish()
 
 
 async def _next(chunks: AsyncIterator[Chunk], gathered: Accumulator) -> Chunk | None:

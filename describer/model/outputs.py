@@ -25,6 +25,8 @@ from describer.settings import (
 # What the record may get from an answer besides the description.
 OUTPUT_FIELDS = ("altText", "decorative", "textInImage", "tags", "descriptions")
 
+# What only the picture tells: from words alone it would be made up.
+_SEEN_ONLY = ("decorative", "textInImage")
 _MOST_TAGS = 20
 # All of C0 and C1 but tab and newline, and DEL.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -59,9 +61,13 @@ class Wanted:
         """Whether the answer is a JSON object, and not just the description."""
         return bool(self.outputs) or len(self.languages) > 1
 
-    def rules(self) -> str:
-        """Say in words what the object holds."""
-        lines = ['"description": the description as told above, as one string']
+    def rules(self, description: str = "the description as told above") -> str:
+        """Say in words what the object holds.
+
+        Args:
+            description: what is to stand under that key.
+        """
+        lines = [f'"description": {description}, as one string']
         if ALT_TEXT in self.outputs:
             lines.append(
                 '"altText": alternative text for a web page, one phrase or short sentence of at '
@@ -148,17 +154,18 @@ def visible(answer: str) -> str:
     return _text(found.get("description"))
 
 
-def read(answer: str, wanted: Wanted, *, cut: bool) -> Outputs:
+def read(answer: str, wanted: Wanted, *, cut: bool, prose: bool = True) -> Outputs:
     """Read a whole answer.
 
     Args:
         answer: all that the model wrote.
         cut: whether its token limit ended it, so that the last string is not whole.
+        prose: whether words in place of the object are the description.
     """
     found = _parse(answer, partial="trailing-strings")
     if not found:
-        # Prose in place of the object is the description; a broken object is nothing to show.
-        return Outputs("" if _begins_as_object(answer) else _text(answer))
+        # A broken object is nothing to show.
+        return Outputs(_text(answer) if prose and not _begins_as_object(answer) else "")
     whole = _parse(answer, partial="on" if cut else "trailing-strings")
     fields: dict[str, Any] = {
         "altText": _alt_text(whole.get("altText"), wanted.alt_text_characters),
@@ -177,6 +184,50 @@ def read(answer: str, wanted: Wanted, *, cut: bool) -> Outputs:
     if "descriptions" in kept and description:
         kept["descriptions"] = {wanted.languages[0]: description} | kept["descriptions"]
     return Outputs(description, kept)
+
+
+def lacking(answer: str, wanted: Wanted) -> tuple[str, ...]:
+    """Name what a whole answer was to hold and does not, and may be had from its words.
+
+    What is there in its own form is not lacking, even if it says nothing. Where a fault ends an
+    object, its description may have ended with it.
+    """
+    found = _parse(answer, partial="trailing-strings")
+    schema = wanted.schema()["properties"]
+    missing = {key for key in schema if not _is_of(schema[key], found.get(key))}
+    if _begins_as_object(answer) and missing:
+        missing |= {"description"} if _is_faulty(answer) else set()
+    elif read(answer, wanted, cut=False).description:
+        missing -= {"description"}
+    return tuple(
+        key for key in schema if key in missing and (key not in _SEEN_ONLY or key in answer)
+    )
+
+
+def completed(found: Outputs, other: Outputs, names: Iterable[str], wanted: Wanted) -> Outputs:
+    """Fill in what was found with these fields of another answer; what there is, stays.
+
+    A description may go on, but not become another.
+    """
+    description = found.description
+    if "description" in names and other.description.startswith(description):
+        description = other.description
+    fields = {name: other.fields[name] for name in names if name in other.fields}
+    fields.update(found.fields)
+    if "descriptions" in fields and description:
+        first = {wanted.languages[0]: description}
+        further = [dict(one.fields.get("descriptions", {})) for one in (other, found)]
+        fields["descriptions"] = further[0] | further[1] | first
+    return Outputs(description, fields)
+
+
+def _is_of(schema: Mapping[str, Any], value: object) -> bool:
+    """Tell whether a value is of the type that its schema names; in a map, each one."""
+    kind = {"string": str, "boolean": bool, "array": list, "object": Mapping}[schema["type"]]
+    inner = schema.get("properties", {})
+    return isinstance(value, kind) and all(
+        isinstance(value, Mapping) and _is_of(inner[key], value.get(key)) for key in inner
+    )
 
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,6 +262,14 @@ def _parse(answer: str, *, partial: str) -> Mapping[str, Any]:
                 found = jiter.from_json(piece, partial_mode=mode)
                 break
     return found if isinstance(found, dict) else {}
+
+
+def _is_faulty(answer: str) -> bool:
+    try:
+        json.JSONDecoder(strict=False).raw_decode(answer, answer.find("{"))
+    except (json.JSONDecodeError, RecursionError):
+        return True
+    return False
 
 
 def _begins_as_object(answer: str) -> bool:

@@ -15,9 +15,9 @@ class Model(Protocol):
     """A model that streams its answer."""
 
     def stream(
-        self, instructions: Instructions, image: Image
+        self, instructions: Instructions, image: Image | None
     ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
-        """Ask for a description.
+        """Ask for a description; without an image, for what the instructions' own answer says.
 
         Entering means that the model has begun (and costs), and that the image's bytes are given
         back as soon as they are sent; leaving early hangs up.

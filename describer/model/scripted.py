@@ -25,7 +25,8 @@ class ScriptedModel:
     """See `describer.model.port.Model`. Plays scripts in order, the last one over and over.
 
     Attributes:
-        begun: requests that were accepted, and so paid for, as (model, image's address or size).
+        begun: requests that were accepted, and so paid for, as (model, image's address or size, or
+            `an answer` that was to be put into form).
         hung_up: how many were left before their end.
     """
 
@@ -35,15 +36,18 @@ class ScriptedModel:
 
     @asynccontextmanager
     async def stream(
-        self, instructions: Instructions, image: Image
+        self, instructions: Instructions, image: Image | None
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """See `Model.stream`."""
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         await asyncio.sleep(0)
         if script.refusal is not None:
             raise script.refusal
-        self.begun.append((instructions.model, image.uri or f"{image.size} bytes"))
-        image.sent()
+        if image is None:
+            self.begun.append((instructions.model, "an answer"))
+        else:
+            self.begun.append((instructions.model, image.uri or f"{image.size} bytes"))
+            image.sent()
         ended = False
 
         async def chunks() -> AsyncIterator[Chunk]:

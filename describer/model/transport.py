@@ -35,14 +35,15 @@ class Body:
         size: in bytes, known beforehand.
     """
 
-    def __init__(self, request: Mapping[str, Any], image: Image) -> None:
-        """Make the JSON around the image, or with its address."""
+    def __init__(self, request: Mapping[str, Any], image: Image | None) -> None:
+        """Make the JSON around the image, or with its address, or with none."""
         head, _, tail = json.dumps(request).partition(PLACEHOLDER)
         self._image = image
+        self._content = None if image is None else image.content
         self._sent = self._answered = False
         self._head, self._tail = head.encode(), tail.encode()
         self.size = len(self._head) + len(self._tail)
-        if image.content is not None:
+        if image is not None and image.content is not None:
             self._head += f"data:{image.sent_type};base64,".encode()
             self.size = len(self._head) + (image.content.size + 2) // 3 * 4 + len(self._tail)
 
@@ -50,8 +51,8 @@ class Body:
         """Give the body from its beginning, as often as it is sent."""
         self._sent = False
         yield self._head
-        if self._image.content is not None:
-            for piece in self._image.content.pieces(_PIECE_BYTES):
+        if self._content is not None:
+            for piece in self._content.pieces(_PIECE_BYTES):
                 yield binascii.b2a_base64(piece, newline=False)
         yield self._tail
         self._sent = True
@@ -64,7 +65,7 @@ class Body:
 
     def _give_back(self) -> None:
         # An answer may begin before all is sent, and all may be sent for an answer that is no.
-        if self._sent and self._answered:
+        if self._image is not None and self._sent and self._answered:
             self._image.sent()
 
 

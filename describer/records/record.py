@@ -19,6 +19,7 @@ clients.
     source                  string      `model` or `person`; with `description`
     model, language, promptHash, finishReason    string      what made the text
     metadataQuoted          list        of strings: which metadata the prompt quoted, by name
+    repaired                boolean     whether a second call brought what the first lacked
     reusedFrom              string      `gs://` address whose text this is
     usage                   map         promptTokens, completionTokens, totalTokens
     approved                map         by, time, modelDescription; written by hand only
@@ -61,6 +62,7 @@ _TEXT = (
     "usage",
     "converted",
     "metadataQuoted",
+    "repaired",
     # By hand, and of the words that go.
     "approved",
 )
@@ -72,6 +74,7 @@ _MADE = (
     "contentType",
     "converted",
     "metadataQuoted",
+    "repaired",
     "description",
     *OUTPUT_FIELDS,
     "source",
@@ -262,6 +265,7 @@ class Draft:
             **_usage_field(description.usage),
             "description": description.text,
             **description.fields,
+            **({} if description.repaired is None else {"repaired": description.repaired}),
             "source": "model",
             "finishReason": description.finish_reason,
             "partialText": REMOVE,

@@ -321,6 +321,49 @@ def test_a_killed_workers_image_is_free_after_the_lease(start: Start) -> None:
     assert (status["outcome"], status["attempt"]) == ("described", 2)
 
 
+PROSE = [faults.text("A cat looks up from a bowl."), faults.chunks(), faults.finish()]
+REPAIR = "was to come as one JSON object"
+
+
+def test_an_answer_in_prose_is_put_into_form_by_a_second_call(start: Start) -> None:
+    """Without the picture, with the answer; the record says so and has the usage of both."""
+    system = start(OUTPUTS="alt_text,tags")
+    system.model.script(PROSE, times=1)
+    assert system.post(system.upload("a.webp"))[0].status_code == 200
+    first, second = system.model.requests()
+    assert (first["image"] is None, second["image"]) == (False, None)
+    assert REPAIR in second["prompt"]
+    assert '"A cat looks up from a bowl."' in second["prompt"]
+    record = system.record("a.webp")
+    assert record["description"] == "A cat looks up from a bowl."
+    # What the stand-in says of no picture.
+    assert (record["tags"], record["repaired"]) == (["stand-in"], True)
+    alone = start(OUTPUTS="alt_text,tags")
+    alone.post(alone.upload("b.webp"))
+    assert record["usage"]["totalTokens"] > alone.record("b.webp")["usage"]["totalTokens"]
+    assert "repaired" not in alone.record("b.webp")
+
+
+def test_a_worker_killed_in_the_midst_of_a_repair_costs_one_attempt(start: Start) -> None:
+    """Kill -9; the other begins anew, with two calls, and nothing is paid after that."""
+    lease = {"CHUNK_TIMEOUT_SECONDS": "2.5", "LEASE_SECONDS": "3", "OUTPUTS": "alt_text"}
+    dying, other = start(**lease, LOG_LEVEL="DEBUG"), start(**lease)
+    dying.model.script([faults.delay(60)], match=REPAIR, times=1)
+    dying.model.script(PROSE, match="Describe this image.")
+    event = dying.upload("a.webp")
+    threading.Thread(target=_post_to_the_dying, args=(dying, event), daemon=True).start()
+    _wait_for(lambda: len(dying.model.requests()) == 2)
+    os.killpg(dying.function.process.pid, signal.SIGKILL)
+    killed = time.monotonic()
+    while other.post(event)[0].status_code == 503 and time.monotonic() - killed < 10:
+        time.sleep(0.2)
+    record = other.record("a.webp")
+    assert (record["status"]["outcome"], record["status"]["attempt"]) == ("described", 2)
+    assert (record["description"], record["repaired"]) == ("A cat looks up from a bowl.", True)
+    assert other.post(event)[0].status_code == 200
+    assert len(other.model.requests()) == 4
+
+
 def test_sigterm_frees_the_lease_and_answers(start: Start) -> None:
     """Within the grace time of the platform; the process then ends by itself."""
     system = start()

@@ -244,6 +244,25 @@ def test_a_strict_schema_is_kept(seeing: Server) -> None:
     assert isinstance(written["decorative"], bool)
 
 
+def test_an_answer_is_put_into_form_without_a_picture(blind: Server) -> None:
+    """Also by a server that could not be shown one: an object by the same schema."""
+    settings = replace(settings_for(blind), outputs=("alt_text",))
+    asked = instructions_for("a", settings)
+    asked = replace(asked, model=INSTRUCTIONS.model, max_output_tokens=160)
+
+    async def work() -> str:
+        model = build_model(settings)
+        try:
+            async with model.stream(asked.repairing("A cat on a sill."), None) as chunks:
+                return "".join([chunk.text async for chunk in chunks])
+        finally:
+            await model.close()
+
+    written = asyncio.run(work())
+    assert re.match(r'\s*\{\s*"description"\s*:\s*"', written), written[:80]
+    assert set(read(written, asked.wanted, cut=True).fields) <= {"altText"}
+
+
 def test_what_is_asked_for_besides_comes_by_schema(seeing: Server) -> None:
     """Through our own client, from a model that talks nonsense: an object, or a cut one."""
     settings = replace(settings_for(seeing), outputs=("alt_text", "decorative"))

@@ -265,7 +265,7 @@ class LedgerModel:
 
     @asynccontextmanager
     async def stream(
-        self, instructions: Instructions, image: Image
+        self, instructions: Instructions, image: Image | None
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         world = self._world
         delivery = current.get()

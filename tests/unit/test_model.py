@@ -56,8 +56,9 @@ def ask(
     key: str = "key",
     settings: Settings | None = None,
     server: Server | None = None,
+    answer: str = "",
 ) -> list[Chunk]:
-    """Stream one answer through the real client."""
+    """Stream one answer through the real client: to a picture, or to an answer to one."""
 
     async def work() -> list[Chunk]:
         http = HttpClient(transport=httpx2.MockTransport(handler))
@@ -66,7 +67,8 @@ def ask(
         )
         instructions = instructions_for("a.jpg", settings or Settings())
         image = Image("image/jpeg", 1, uri="gs://b/a.jpg")
-        async with OpenAIModel(client, token, server).stream(instructions, image) as chunks:
+        asked = (instructions.repairing(answer), None) if answer else (instructions, image)
+        async with OpenAIModel(client, token, server).stream(*asked) as chunks:
             return [chunk async for chunk in chunks]
 
     return asyncio.run(work())

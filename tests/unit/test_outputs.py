@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from describer.model.outputs import Outputs, Wanted, read, visible
+from describer.model.outputs import Outputs, Wanted, completed, lacking, read, visible
 from describer.settings import OUTPUTS
 
 ALL = Wanted(OUTPUTS, languages=("en", "de"))
@@ -188,3 +188,78 @@ def test_without_more_it_is_no_object() -> None:
     """The usual case is plain text, as it streams best."""
     assert not Wanted().structured
     assert Wanted(languages=("en", "de")).structured
+
+
+# --- what a second call may bring
+
+EVERY = ("description", "altText", "decorative", "textInImage", "tags", "descriptions")
+BUT_SEEN = ("altText", "tags", "descriptions")
+
+
+def without(*keys: str, **changes: Any) -> str:
+    return json.dumps({k: v for k, v in {**WHOLE, **changes}.items() if k not in keys})
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (json.dumps(WHOLE), ()),
+        (f"```json\n{json.dumps(WHOLE, indent=2)}\n```", ()),
+        (without(textInImage="", tags=[], altText=""), ()),
+        (without("tags"), ("tags",)),
+        (without(tags="cat, bowl", altText=None), ("altText", "tags")),
+        (without(descriptions={"fr": "Un chat."}), ("descriptions",)),
+        (without("decorative", "textInImage"), ()),
+        (without(decorative="no"), ("decorative",)),
+        ("A cat.", BUT_SEEN),
+        (
+            "**description:** A cat.\n**decorative:** no",
+            (*BUT_SEEN[:1], "decorative", *BUT_SEEN[1:]),
+        ),
+        ('{"text": "A cat."}', ("description", *BUT_SEEN)),
+        ('{"description": "A cat, "Tom"."', ("description", *BUT_SEEN)),
+        # The fault comes after all that was asked for.
+        (json.dumps(WHOLE)[:-1], ()),
+    ],
+)
+def test_what_an_answer_lacks(answer: str, expected: tuple[str, ...]) -> None:
+    """An empty field is an answer; what only the picture tells lacks only where it was told."""
+    assert lacking(answer, ALL) == expected
+
+
+@given(st.text(alphabet='{}[]":,abc \\\n'), st.text(alphabet='{}[]":,abc \\\n'))
+def test_any_two_answers_give_fields_of_their_form(first: str, second: str) -> None:
+    """Whatever was broken: no field but those asked for, each of its type."""
+    names = lacking(first, ALL)
+    found = read(first, ALL, cut=False)
+    made = completed(found, read(second, ALL, cut=False), names, ALL)
+    assert set(made.fields) <= set(EVERY[1:])
+    assert made.description.startswith(found.description)
+    assert made.fields.items() >= found.fields.items() or "descriptions" in found.fields
+
+
+def test_a_description_that_a_fault_cut_goes_on() -> None:
+    """But none becomes another."""
+    found = read('{"description": "A cat, "Tom", sleeps.", "altText": "A cat"}', ALL, cut=False)
+    assert found.description == "A cat,"
+    names = ("description", "altText")
+    for other, expected in (
+        ('A cat, "Tom", sleeps.', 'A cat, "Tom", sleeps.'),
+        ("A dog.", "A cat,"),
+    ):
+        whole = Outputs(other, {"altText": "A", "tags": ["x"]})
+        assert completed(found, whole, names, ALL) == Outputs(expected, {"altText": "A"})
+    assert (
+        completed(Outputs("A cat."), Outputs("A cat. A dog."), ("tags",), ALL).description
+        == "A cat."
+    )
+
+
+def test_languages_are_filled_in_one_by_one() -> None:
+    """What the first answer said in a language stays; the first is the description's own."""
+    wanted = Wanted((), languages=("en", "de", "fr"))
+    found = read('{"description": "A cat.", "descriptions": {"de": "Katze."}}', wanted, cut=False)
+    answer = {"description": "Cat!", "descriptions": {"de": "Kater.", "fr": "Un chat."}}
+    other = read(json.dumps(answer), wanted, cut=False)
+    made = completed(found, other, ("descriptions",), wanted)
+    assert made.fields == {"descriptions": {"en": "A cat.", "de": "Katze.", "fr": "Un chat."}}

@@ -410,6 +410,190 @@ def test_a_newer_generation_begins_without_what_was_asked_for_before() -> None:
     assert not set(OUTPUT_FIELDS) & set(b.record)
 
 
+PAID = Usage(10, 5, 15)
+PROSE = Script([Chunk(TEXT), Chunk("", "stop", PAID)])
+WHOLE = Script([Chunk(json.dumps(OBJECT)), Chunk("", "stop", PAID)])
+
+
+def test_an_answer_without_form_is_put_into_form_once() -> None:
+    """By one more call without the picture, paid and counted; the description stays its own."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == "described"
+        assert (await b.deliver(name="b.jpg")).outcome == "over_limit"
+
+    other = {**OBJECT, "description": "Other words.", "altText": "A cat"}
+    second = Script([Chunk(json.dumps(other)), Chunk("", "stop", PAID)])
+    environ = {**ASKED, "DAILY_LIMIT": "2"}
+    b = bench(scenario, model=ScriptedModel([PROSE, second]), environ=environ)
+    record = b.record
+    assert [what for _, what in b.model.begun] == ["gs://b12/a.jpg", "an answer"]
+    assert (record["description"], record["altText"], record["tags"]) == (TEXT, "A cat", ["Cat"])
+    assert record["descriptions"] == {"en": TEXT, "de": "Eine getigerte Katze."}
+    # Nobody has looked for those a second time.
+    assert not {"decorative", "textInImage"} & set(record)
+    assert (record["repaired"], record["finishReason"]) == (True, "stop")
+    assert record["usage"] == {"promptTokens": 20, "completionTokens": 10, "totalTokens": 30}
+    assert b.status["attempt"] == 1
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Script(refusal=ModelBusyError("429", http_status=429)),
+        Script(refusal=ModelRejectedError("the model answered 400")),
+        Script(refusal=ModelUnreachableError("no connection")),
+        Script([Chunk('{"altText": "A'), StreamBrokenError("cut")]),
+        Script([Chunk('{"altText": "A cat"}')]),
+        Script([Chunk('{"altText": "A cat"}', "length")]),
+        Script([Chunk('{"altText": "A cat"}', "content_filter")]),
+        Script([BlockedError("refused")]),
+        Script([Chunk("I'm sorry, but I can't help with that.", "stop")]),
+        Script([Chunk("", "stop")]),
+        Script([Chunk("{" * 5_000, "stop")]),
+        Script([Chunk('{"altText": "A cat'), 1e9]),
+        PROSE,
+    ],
+    ids=[
+        *("busy", "rejected", "unreachable", "broken", "no end", "length", "filtered", "blocked"),
+        *("refusal", "empty", "braces", "silence", "prose again"),
+    ],
+)
+def test_a_repair_that_fails_costs_nobody_the_description(second: Script) -> None:
+    """Fields are absent then, and it is not tried again."""
+
+    async def scenario(b: Bench) -> None:
+        began = virtual.seconds()
+        assert (await b.deliver()).outcome == "described"
+        # Within what the stream may take, the picture's own call included.
+        assert virtual.seconds() - began <= 241
+        assert (await b.deliver()).outcome == "duplicate"
+
+    asked: list[Script] = [PROSE, second, Script([AssertionError("a third call")])]
+    b = bench(scenario, model=ScriptedModel(asked), environ=ASKED)
+    assert b.record["description"] == TEXT
+    assert b.record["repaired"] is False
+    assert not set(OUTPUT_FIELDS) & set(b.record)
+    assert len(b.model.scripts) == 1
+    assert not {"lease", "partialText"} & set(b.record)
+
+
+@pytest.mark.parametrize(
+    ("script", "environ", "outcome"),
+    [
+        (WHOLE, ASKED, "described"),
+        (PROSE, {}, "described"),
+        (Script([Chunk(TEXT, "length")]), ASKED, "truncated"),
+        (Script([Chunk(TEXT), Chunk("", "content_filter")]), ASKED, "blocked"),
+        (Script([Chunk("I'm sorry, but I can't help with that.", "stop")]), ASKED, "blocked"),
+        (Script([Chunk("", "stop")]), ASKED, "empty"),
+        (PROSE, {"OUTPUTS": "decorative,text_in_image"}, "described"),
+    ],
+    ids=["whole", "not asked", "length", "filtered", "refusal", "empty", "of the picture"],
+)
+def test_nothing_is_repaired_that_needs_none_or_cannot_be(
+    script: Script, environ: dict[str, str], outcome: str
+) -> None:
+    """A cut answer would be cut again, and what only the picture tells is not made up."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == outcome
+
+    b = bench(scenario, model=ScriptedModel([script]), environ=environ)
+    assert len(b.model.begun) == 1
+    assert "repaired" not in b.record
+
+
+@pytest.mark.parametrize(
+    ("second", "outcome"), [(WHOLE, "described"), (PROSE, "empty"), (Script([]), "empty")]
+)
+def test_an_object_too_broken_for_a_description_gets_one_try(second: Script, outcome: str) -> None:
+    """Without it there would be none; what was paid for is told either way."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == outcome
+
+    broken = Script([Chunk('{"descr: "A tabby cat'), Chunk("", "stop", PAID)])
+    b = bench(scenario, model=ScriptedModel([broken, second]), environ=ASKED)
+    assert b.record.get("description") == (TEXT if outcome == "described" else None)
+    assert b.record["usage"]["totalTokens"] == (15 if second.steps == [] else 30)
+
+
+@pytest.mark.parametrize(("limit", "calls"), [(1, ["over"]), (2, ["busy", "b.jpg"])])
+def test_a_repair_is_a_call_of_the_day(
+    limit: int, calls: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused by the brake, or given back where the model refused it; the log says which."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == "described"
+        last = await b.deliver(name="b.jpg")
+        assert last.outcome == ("over_limit" if limit == 1 else "described")
+
+    busy = Script(refusal=ModelBusyError("429", http_status=429))
+    scripts = [PROSE, WHOLE] if limit == 1 else [PROSE, busy, WHOLE]
+    environ = {**ASKED, "DAILY_LIMIT": str(limit)}
+    b = bench(scenario, model=ScriptedModel(scripts), environ=environ)
+    assert (b.record["description"], b.record["repaired"]) == (TEXT, False)
+    assert len(b.model.begun) == limit
+    line = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert line["repaired"] is False
+    assert line["repair_error"].startswith("DAILY_LIMIT of 1" if limit == 1 else "429")
+
+
+def test_a_shutdown_in_the_midst_of_a_repair_writes_the_description() -> None:
+    """It is whole; the second call is given a moment, and hung up on."""
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(5)
+        b.pipeline.shut_down()
+        began = virtual.seconds()
+        assert (await working).outcome == "described"
+        assert virtual.seconds() - began <= 3.1
+
+    scripts = [PROSE, Script([Chunk('{"altText": "A'), 1e9])]
+    b = bench(scenario, model=ScriptedModel(scripts), environ=ASKED)
+    assert (b.record["description"], b.record["repaired"]) == (TEXT, False)
+    assert b.model.hung_up == 1
+
+
+def test_a_worker_that_dies_in_the_midst_of_a_repair_costs_one_attempt() -> None:
+    """As any that broke after the model had begun; meanwhile its lease is kept up."""
+
+    async def scenario(b: Bench) -> None:
+        dying = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(100)
+        assert (await b.deliver(pipeline=b.instance())).outcome == "lease_held"
+        b.pipeline._release = None  # type: ignore[method-assign, assignment]
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+        assert (b.status["state"], "description" in b.record) == ("PROCESSING", False)
+        await asyncio.sleep(61)
+        assert (await b.deliver(pipeline=b.instance())).outcome == "described"
+        assert (await b.deliver()).outcome == "duplicate"
+
+    scripts = [PROSE, Script([Chunk('{"altText": "A'), 1e9]), PROSE, WHOLE]
+    b = bench(scenario, model=ScriptedModel(scripts), environ=ASKED)
+    picture, answer = "gs://b12/a.jpg", "an answer"
+    assert [what for _, what in b.model.begun] == [picture, answer, picture, answer]
+    assert (b.status["attempt"], b.record["repaired"]) == (2, True)
+
+
+def test_whether_it_was_repaired_goes_with_the_text() -> None:
+    """Along with a text that is reused; gone with a newer generation's."""
+
+    async def scenario(b: Bench) -> None:
+        await b.deliver(**SAME_BYTES)
+        await b.deliver(name="b.jpg", **SAME_BYTES)
+        assert b.store.documents()[record_id("b12", "b.jpg")]["repaired"] is True
+        await b.deliver(2)
+
+    scripts = [PROSE, WHOLE, WHOLE]
+    b = bench(scenario, model=ScriptedModel(scripts), environ={**ASKED, "REUSE": "true"})
+    assert "repaired" not in b.record
+
+
 def test_a_refusal_in_place_of_the_object_is_blocked() -> None:
     """Prose in place of the object is the description, if it is one."""
 
