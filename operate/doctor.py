@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from describer.errors import TokenError
 from operate.output import plain_line, print_json, print_table, say
 from operate.session import Session, with_session
 
@@ -44,25 +43,18 @@ def doctor(session: Session, *, name: str, region: str | None, as_json: bool) ->
 
 
 def _examine(session: Session, name: str, region: str | None) -> list[Finding]:
-    import os
-
-    from operate.credentials import AccessToken
+    from operate.cloud import NotReadError, connected
     from operate.health.asking import ask_models
     from operate.health.checks import examine
-    from operate.health.cloud import EMULATOR, Cloud, NotReadError
     from operate.health.reading import read_deployment
 
-    token = None if os.environ.get(EMULATOR) else AccessToken()
-    project = session.settings.google_cloud_project or (token and token.project)
-    if not project:
-        raise TokenError("no project: set GOOGLE_CLOUD_PROJECT")
-    with contextlib.closing(Cloud(project, token)) as cloud:
-        read = read_deployment(cloud, project, name, region)
+    with connected(session.settings) as cloud:
+        read = read_deployment(cloud, name, region)
         if len(read.found) == 1:
             with contextlib.suppress(NotReadError):
                 key = session.settings.openai_api_key
                 settings = replace(read.settings, openai_api_key=key)
-                read.asked = ask_models(settings, cloud, project)
+                read.asked = ask_models(settings, cloud)
     return examine(read)
 
 

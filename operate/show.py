@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import click
 from describer.model.prompt import instructions_for
 from operate.address import ADDRESS, Address
 from operate.outcomes import IN_WORDS
-from operate.output import plain, print_json, print_table
+from operate.output import plain, plain_line, print_json, print_table
 from operate.session import Session, with_session
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 def show(session: Session, *, address: Address, prompt: bool, as_json: bool) -> int:
     """Show the record of one picture: its text, how it ended and what that means.
 
+    And its deliveries, as far as these credentials may read the function's log.
+
     Exit status 1 if it has no record, or one that ended without a text.
     """
     address = replace(address, exact=True)
@@ -33,12 +37,17 @@ def show(session: Session, *, address: Address, prompt: bool, as_json: bool) -> 
     found = session.objects.get(address.bucket, address.name)
     custom = found.upload.metadata if found else {}
     asked = instructions_for(address.name, session.settings, custom)
+    logged = _logged(session, address, found, stored)
     if as_json:
         answer: dict[str, Any] = {
             "uri": address.uri,
             "object": found.resource if found else None,
             "record": stored.fields if stored else None,
         }
+        if isinstance(logged, list):
+            answer["deliveries"] = logged
+        elif logged:
+            answer["log"] = logged
         if prompt:
             answer["prompt"] = {
                 "model": asked.model,
@@ -54,6 +63,10 @@ def show(session: Session, *, address: Address, prompt: bool, as_json: bool) -> 
         print_table(("", ""), _rows(address, found, stored))
         if stored and (text := stored.fields.get("description")):
             click.echo("\n" + textwrap.fill(plain(str(text)), 88))
+        if isinstance(logged, list):
+            _print_deliveries(logged)
+        elif logged:
+            click.echo(f"\nIts deliveries are not known: {plain_line(logged)}.")
         if prompt:
             limit = f"at most {asked.max_output_tokens:,} tokens"
             click.echo(f"\nPrompt {asked.digest}, for {plain(asked.model)}, {limit}:\n")
@@ -61,6 +74,41 @@ def show(session: Session, *, address: Address, prompt: bool, as_json: bool) -> 
             if asked.embedded:
                 click.echo(f"\n(and, as far as the file has them: {', '.join(asked.embedded)})")
     return 0 if stored and stored.fields.get("description") else 1
+
+
+def _logged(
+    session: Session, address: Address, found: Found | None, stored: Stored | None
+) -> list[Mapping[str, Any]] | str:
+    """Give its deliveries, or why they are not known; "" where there are none to ask for."""
+    from operate.cloud import EMULATOR, Unread, connected
+    from operate.deliveries import deliveries
+
+    # What an emulator holds is described by a function whose log is somewhere else.
+    if os.environ.get("FIRESTORE_EMULATOR_HOST") and not os.environ.get(EMULATOR):
+        return ""
+    generation = stored.fields.get("generation") if stored else None
+    if generation is None and found is not None:
+        generation = found.upload.generation
+    if generation is None:
+        return ""
+    with connected(session.settings) as cloud:
+        answer = deliveries(cloud, address.bucket, address.name, generation)
+    return answer.why if isinstance(answer, Unread) else answer
+
+
+def _print_deliveries(logged: list[Mapping[str, Any]]) -> None:
+    click.echo()
+    if not logged:
+        click.echo("The log has no delivery of it.")
+        return
+    heads = ("delivery", "outcome", "attempt", "seconds", "cause")
+    keys = ("timestamp", "outcome", "attempt", "total_seconds", "cause")
+    rows = [[_cell(line.get(key)) for key in keys] for line in logged]
+    print_table(heads, rows)
+
+
+def _cell(value: object) -> object:
+    return plain_line(str(value)) if isinstance(value, str) else "" if value is None else value
 
 
 def _rows(address: Address, found: Found | None, stored: Stored | None) -> list[tuple[str, object]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from operate.health.cloud import NotReadError, Unread
+from operate.cloud import NotReadError, Unread
 from operate.health.finding import Finding, ok, unchecked, wrong
 from operate.health.reading import Deployment, bindings, mapping
 

@@ -16,7 +16,7 @@ from describer.model.outputs import Wanted
 from describer.model.port import Model
 from describer.model.prompt import Instructions, instructions_for
 from describer.settings import Settings
-from operate.health.cloud import Cloud
+from operate.cloud import Cloud
 
 # 32 x 32 grey pixels.
 _PICTURE = base64.b64decode(
@@ -39,16 +39,16 @@ class Asked:
     error: DescriberError | None = None
 
 
-def ask_models(settings: Settings, cloud: Cloud, project: str) -> list[Asked]:
+def ask_models(settings: Settings, cloud: Cloud) -> list[Asked]:
     """Call every model that the settings name, one after the other. Billed as any other call."""
     chosen = (settings.model, *settings.models, *(p.model for p in settings.profiles if p.model))
-    return asyncio.run(_ask(settings, cloud, project, list(dict.fromkeys(chosen))))
+    return asyncio.run(_ask(settings, cloud, list(dict.fromkeys(chosen))))
 
 
-async def _ask(settings: Settings, cloud: Cloud, project: str, models: list[str]) -> list[Asked]:
+async def _ask(settings: Settings, cloud: Cloud, models: list[str]) -> list[Asked]:
     reached = settings
     if settings.on_vertex and cloud.emulated:
-        url = cloud.address(vertex_base_url(project, settings.model_location))
+        url = cloud.address(vertex_base_url(cloud.project, settings.model_location))
         reached = replace(settings, openai_base_url=url, model_server="vertex")
     try:
         client = await asyncio.to_thread(build_model, reached)

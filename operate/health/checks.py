@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from operate.cloud import NotReadError
 from operate.health.access import check_rights
-from operate.health.cloud import NotReadError
 from operate.health.events import check_buckets, check_queue, check_triggers
 from operate.health.finding import Finding, unchecked, wrong
 from operate.health.function import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from operate.health.cloud import NotReadError
+from operate.cloud import NotReadError
 from operate.health.finding import Finding, ok, unchecked, wrong
 from operate.health.reading import Deployment, mapping, subscription_of
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from describer.errors import SettingsError
 from describer.settings import Settings
-from operate.health.cloud import NotReadError, Unread
+from operate.cloud import NotReadError, Unread
 from operate.health.finding import Finding, ok, wrong
 from operate.health.reading import Deployment, mapping
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import describer
 from describer.errors import SettingsError
 from describer.settings import Settings
-from operate.health.cloud import Answer, Call, Cloud, NotReadError, Unread, segment
+from operate.cloud import Answer, Call, Cloud, NotReadError, Unread, segment
 
 if TYPE_CHECKING:
     from operate.health.asking import Asked
@@ -217,8 +217,9 @@ def _filters(trigger: Mapping[str, Any]) -> dict[str, str]:
     return {str(one.get("attribute")): str(one.get("value")) for one in listed}
 
 
-def read_deployment(cloud: Cloud, project: str, name: str, region: str | None) -> Deployment:
+def read_deployment(cloud: Cloud, name: str, region: str | None) -> Deployment:
     """Ask for all that the checks look at, but for the models."""
+    project = cloud.project
     read = Deployment(project, name, here=files_here())
     at = f"projects/{project}/locations/{region or '-'}"
     first = {

@@ -8,6 +8,7 @@ quotas and delays, and of all that it was not told: what it says is written by h
 
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ _PAGE = 4
 # An object, with none of its fields of the kind that it should be.
 SPOILT = {
     "bindings": "none",
+    "entries": [{"textPayload": "?"}],
     "fields": 1,
     "functions": 3,
     "location": 7,
@@ -132,7 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif found is None:
             self._refuse(404, "NOT_FOUND", f"{address} was not found")
         else:
-            self._json(200, _page(_policy(_series(found, query), query, body), query))
+            found = _entries(_series(found, query), body)
+            self._json(200, _page(_policy(found, query, body), query))
 
     def _model(self, body: dict[str, Any]) -> None:
         parts = urlsplit(self.path).path.removeprefix("/").split("/")
@@ -181,6 +184,23 @@ def _series(found: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         and f'"{one["metric"]["type"]}"' in wanted
     ]
     return {"timeSeries": kept} if kept else {}
+
+
+def _entries(found: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Keep the log's entries that are asked for, in the order asked for: equality and AND only."""
+    if "entries" not in found:
+        return found
+    wanted = [
+        (path.split("."), json.loads(value, strict=False))
+        for path, value in re.findall(r'([\w.]+)=("(?:[^"\\]|\\.)*")', body["filter"])
+    ]
+
+    def at(entry: Any, path: list[str]) -> Any:
+        return entry if not path else at(entry.get(path[0], {}), path[1:])
+
+    kept = [one for one in found["entries"] if all(at(one, path) == v for path, v in wanted)]
+    kept.sort(key=lambda one: str(one["timestamp"]), reverse=body["orderBy"] == "timestamp desc")
+    return {"entries": kept[: body["pageSize"]]} if kept else {}
 
 
 def _policy(found: dict[str, Any], query: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from describer.model.lifetimes import RETIRED_FROM, WARNED_DAYS
 from describer.settings import DEFAULT_MODEL
 from operate.cli import describer
+from operate.cloud import EMULATOR, Cloud, Unread
 from operate.health.checks import examine
-from operate.health.cloud import EMULATOR, Cloud, Unread
 from operate.health.reading import Deployment, read_deployment
 from tests.health.faults import FAULTS, SIGNER, TRIGGER_POLICY, VIEWER, Break, Fault
 from tests.health.server import apis
@@ -241,7 +241,7 @@ def test_a_model_near_its_end_is_told() -> None:
     with apis(sound()) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv(EMULATOR, running.host)
         cloud = Cloud(PROJECT, None)
-        read = read_deployment(cloud, PROJECT, "describer", None)
+        read = read_deployment(cloud, "describer", None)
         cloud.close()
     for days, told in ((WARNED_DAYS + 1, 0), (WARNED_DAYS, 1), (-1, 1)):
         day = RETIRED_FROM[model] - timedelta(days=days)
@@ -293,7 +293,7 @@ def test_a_silent_api_is_waited_for_so_long() -> None:
     with apis(state) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv(EMULATOR, running.host)
         cloud = Cloud(PROJECT, None, timeout_seconds=0.3)
-        read = read_deployment(cloud, PROJECT, "describer", None)
+        read = read_deployment(cloud, "describer", None)
         cloud.close()
     unread = {
         what: answer.why for what, answer in read.answers.items() if isinstance(answer, Unread)
@@ -339,5 +339,5 @@ def test_help_is_there_at_once() -> None:
         check=True,
     )
     modules = done.stdout.rsplit("\n[", 1)[1]
-    for module in ("httpx2", "google.auth", "openai", "operate.health.cloud"):
+    for module in ("httpx2", "google.auth", "openai", "operate.cloud"):
         assert f"'{module}'" not in modules

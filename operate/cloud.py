@@ -5,9 +5,10 @@ Over REST, since one answer of each of a dozen APIs is not worth a client librar
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -16,10 +17,13 @@ from urllib.parse import quote, urlsplit
 
 import click
 import httpx2
+from google.auth.exceptions import GoogleAuthError
 
+from describer.errors import TokenError
 from operate.address import is_loopback
 
 if TYPE_CHECKING:
+    from describer.settings import Settings
     from operate.credentials import AccessToken
 
 EMULATOR = "GOOGLE_APIS_EMULATOR_HOST"
@@ -82,6 +86,7 @@ class Cloud:
     """The APIs, or what stands in for them at GOOGLE_APIS_EMULATOR_HOST.
 
     Attributes:
+        project: that is asked about.
         skews: seconds by which this machine's clock is before the service's, one for each answer.
     """
 
@@ -93,7 +98,7 @@ class Cloud:
         if host and not is_loopback(f"http://{host}"):
             raise click.UsageError(f"{EMULATOR}={host} is not on this machine")
         self._emulator = host
-        self._project = project
+        self.project = project
         self._token = token
         self._client = httpx2.Client(
             timeout=timeout_seconds, trust_env=not host, follow_redirects=False
@@ -163,11 +168,10 @@ class Cloud:
         return _refused(call, response)
 
     def _once(self, call: Call, more: Mapping[str, str] | None) -> httpx2.Response | Unread:
-        headers = {}
-        if self._token is not None:
-            headers["authorization"] = f"Bearer {self._token()}"
-            if quota := self._token.quota_project(self._project):
-                headers["x-goog-user-project"] = quota
+        try:
+            headers = self._headers()
+        except (GoogleAuthError, TokenError) as exc:
+            return Unread(f"no access token: {str(exc.args[0] if exc.args else exc)[:200]}")
         began = time.time()
         try:
             response = self._client.request(
@@ -185,6 +189,14 @@ class Cloud:
             )
         self._note_clock(response.headers.get("date", ""), (began + time.time()) / 2)
         return response
+
+    def _headers(self) -> dict[str, str]:
+        if self._token is None:
+            return {}
+        headers = {"authorization": f"Bearer {self._token()}"}
+        if quota := self._token.quota_project(self.project):
+            headers["x-goog-user-project"] = quota
+        return headers
 
     def _note_clock(self, date: str, here: float) -> None:
         try:
@@ -217,3 +229,22 @@ def _refused(call: Call, response: httpx2.Response) -> Unread:
     except (ValueError, LookupError, TypeError):
         message = said
     return Unread(f"{_service(call)} answered {response.status_code}: {message[:200]}")
+
+
+@contextlib.contextmanager
+def connected(settings: Settings) -> Iterator[Cloud]:
+    """Connect to the APIs until the end of the block, or to the emulator.
+
+    Raises:
+        TokenError: no project can be found.
+    """
+    token = None
+    if not os.environ.get(EMULATOR):
+        from operate.credentials import AccessToken
+
+        token = AccessToken()
+    project = settings.google_cloud_project or (token and token.project)
+    if not project:
+        raise TokenError("no project: set GOOGLE_CLOUD_PROJECT")
+    with contextlib.closing(Cloud(project, token)) as cloud:
+        yield cloud
