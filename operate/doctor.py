@@ -22,15 +22,22 @@ _SIGNS = {"ok": "ok", "wrong": "WRONG", "unchecked": "?"}
 @click.command()
 @click.option("--function", "name", default="describer", show_default=True, help="Its name.")
 @click.option("--region", help="Where it is; looked for everywhere by default.")
+@click.option(
+    "--readers",
+    type=click.Choice(["none", "signed_in", "public"]),
+    help="What `readers` is in Terraform, which the security rules are held against.",
+)
 @with_session
-def doctor(session: Session, *, name: str, region: str | None, as_json: bool) -> int:
+def doctor(
+    session: Session, *, name: str, region: str | None, readers: str | None, as_json: bool
+) -> int:
     """Examine what is deployed: roles, trigger, model, database and all between.
 
     Reads through Google's APIs, changes nothing, and calls each model once, which is billed.
 
     Exit status 1 if something is wrong; 3 if nothing is, but not all could be looked at.
     """
-    findings = _examine(session, name, region)
+    findings = _examine(session, name, region, readers)
     counts = {state: sum(f.state == state for f in findings) for state in _SIGNS}
     if as_json:
         print_json({"function": name, "findings": [asdict(f) for f in findings], **counts})
@@ -42,7 +49,7 @@ def doctor(session: Session, *, name: str, region: str | None, as_json: bool) ->
     return _PARTLY if counts["unchecked"] else 0
 
 
-def _examine(session: Session, name: str, region: str | None) -> list[Finding]:
+def _examine(session: Session, name: str, region: str | None, readers: str | None) -> list[Finding]:
     from operate.cloud import NotReadError, connected
     from operate.health.asking import ask_models
     from operate.health.checks import examine
@@ -50,6 +57,7 @@ def _examine(session: Session, name: str, region: str | None) -> list[Finding]:
 
     with connected(session.settings) as cloud:
         read = read_deployment(cloud, name, region)
+        read.readers = readers
         if len(read.found) == 1:
             with contextlib.suppress(NotReadError):
                 key = session.settings.openai_api_key

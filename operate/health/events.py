@@ -82,7 +82,8 @@ def _way(read: Deployment, bucket: str) -> Iterator[Finding]:
         faults.append(f"its retry policy is {policy}: an event that failed once is dropped")
     if mapping(trigger.get("retryPolicy")).get("maxAttempts"):
         faults.append("an event that failed once is dropped")
-    if (account := trigger.get("serviceAccount")) != read.account("trigger"):
+    account = str(trigger.get("serviceAccount")).rpartition("/")[2]
+    if account != read.account("trigger"):
         faults.append(f"it delivers as {account}, not as {read.account('trigger')}")
     if faults:
         yield wrong(check, "; ".join(faults), "terraform apply")

@@ -45,6 +45,7 @@ class Deployment:
         asked: what came of a call of each model.
         skews: see `Cloud.skews`.
         now: by this machine's clock.
+        readers: who is meant to read, as Terraform's variable says; None: nobody told.
     """
 
     project: str
@@ -56,6 +57,7 @@ class Deployment:
     asked: list[Asked] = field(default_factory=list)
     skews: list[float] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    readers: str | None = None
 
     def read(self, what: str) -> Mapping[str, Any]:
         """Give an answer's content.

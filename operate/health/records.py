@@ -22,6 +22,8 @@ UNINDEXED = (
 )
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _ALLOW = re.compile(r"allow\s+([a-z,\s]+?)\s*(?::\s*if\s+(.*?))?\s*;", re.DOTALL)
+# What firestore.rules.tftpl makes of each.
+_READERS = {"none": "false", "signed_in": "request.auth != null", "public": "true"}
 _WRITES = {"write", "create", "update", "delete"}
 # What lets in whoever asks: always, whoever signs up, or until a day that the console set.
 _OPEN = re.compile(r"(true|request\.auth\s*!=\s*null|request\.time\s*<\s*timestamp\.date\(.*\))\Z")
@@ -77,29 +79,41 @@ def check_indexes(read: Deployment) -> Iterator[Finding]:
 
 
 def check_rules(read: Deployment) -> Iterator[Finding]:
-    """Look whether clients are kept to what the rules of firestore.rules.tftpl let them."""
+    """Look whether clients are kept to what they are meant to do.
+
+    A database that was there before keeps its own rules, and who may read is no setting of the
+    function: so reading is judged only where somebody says what `readers` is.
+    """
     if read.missing("database"):
         return
-    if read.missing("release"):
-        yield wrong(
-            "rules",
-            "none are released, so that no web or mobile client can read",
-            "terraform apply with manage_rules = true",
-        )
-        return
-    read.read("release")
-    files = mapping(read.read("ruleset").get("source")).get("files") or []
-    text = _COMMENT.sub("", "\n".join(str(mapping(one).get("content") or "") for one in files))
     remedy = "terraform apply with manage_rules = true, or take over the output firestore_rules"
-    if not re.search(rf"match\s+/({re.escape(read.collection)}|\{{\w+(=\*\*)?\}})/", text) and (
-        not re.search(r"match\s+/\{\w+=\*\*\}", text)
-    ):
-        message = f"they do not speak of {read.collection}, so that no client can read it"
-        yield wrong("rules", message, remedy)
-    elif opened := _opened(text):
+    text = ""
+    if not read.missing("release"):
+        read.read("release")
+        files = read.read("ruleset")["source"]["files"]
+        text = _COMMENT.sub("", "\n".join(one["content"] for one in files))
+    found = _reading(text, read.collection)
+    if opened := _opened(text):
         yield wrong("rules", f"anybody may write: {opened}", remedy)
+    elif read.readers and (found or "false") != _READERS[read.readers]:
+        how = f"if {found}" if found else "by none"
+        message = f"readers is {read.readers}, but {read.collection} may be read {how}"
+        yield wrong("rules", message, remedy)
+    elif found:
+        yield ok("rules", f"{read.collection} may be read if {found}")
     else:
-        yield ok("rules", "released, and nobody writes whom they do not name")
+        yield ok("rules", f"{read.collection} is not spoken of, so that no client may read it")
+
+
+def _reading(rules: str, collection: str) -> str:
+    """Give the condition on which the collection may be read; "" where nothing is said of it."""
+    itself, any_of_them = rf"{re.escape(collection)}/\{{", r"\{\w+=\*\*\}|\{\w+\}/\{"
+    for path in (itself, any_of_them):
+        if block := re.search(rf"match\s+/(?:{path})(.*?)(?:\bmatch\s|\Z)", rules, re.DOTALL):
+            for verbs, condition in _ALLOW.findall(block[1]):
+                if {"read", "get"} & {verb.strip() for verb in verbs.split(",")}:
+                    return " ".join(condition.split()) or "true"
+    return ""
 
 
 def _opened(rules: str) -> str:

@@ -63,6 +63,7 @@ class Fault:
         says: what it has to name.
         remedy: what its remedy has to name.
         unchecked: lines that cannot be had for it.
+        arguments: of the command.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Fault:
     says: str
     remedy: str = "terraform apply"
     unchecked: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
 
 def put(address: str, *path: str | int, value: Any) -> Break:
@@ -141,6 +143,15 @@ def not_sold(state: State) -> None:
 
 def forgotten_model(state: State) -> None:
     state.environment["MODELS"] = "google/gemini-9-flash"
+
+
+def rules(path: str, allowed: str) -> Break:
+    """Release rules that allow this below a path."""
+    content = f"""rules_version = '2';
+        service cloud.firestore {{ match /databases/{{database}}/documents {{
+            match /{path} {{ allow {allowed}; }} // allow write: if true;
+        }} }}"""
+    return put(RULES, "source", "files", 0, "content", value=content)
 
 
 def doubled(state: State) -> None:
@@ -399,42 +410,43 @@ FAULTS = [
     ),
     Fault("field-indexed", indexed, "indexes", "partialText"),
     Fault("field-not-indexed", exempt, "indexes", "uri", "--clear-exemption"),
-    Fault("rules-none", gone(RELEASE), "rules", "none are released", "manage_rules"),
+    Fault(
+        "rules-none",
+        gone(RELEASE),
+        "rules",
+        "by none",
+        "manage_rules",
+        arguments=("--readers=public",),
+    ),
     Fault(
         "rules-open",
-        put(
-            RULES,
-            "source",
-            "files",
-            0,
-            "content",
-            value="""
-        service cloud.firestore { match /databases/{database}/documents {
-            match /{document=**} {
-                allow read, write: if request.time < timestamp.date(2027, 1, 1);
-            }
-        } }""",
-        ),
+        rules("{document=**}", "read, write: if request.time < timestamp.date(2027, 1, 1)"),
         "rules",
         "anybody may write",
         "manage_rules",
     ),
     Fault(
-        "rules-elsewhere",
-        put(
-            RULES,
-            "source",
-            "files",
-            0,
-            "content",
-            value="""
-        service cloud.firestore { match /databases/{database}/documents {
-            match /recipes/{id} { allow read: if true; allow write: if false; }
-        } }""",
-        ),
+        "rules-open-to-all-users",
+        rules("descriptions/{record}", "read, create: if request.auth  !=\n null"),
         "rules",
-        "descriptions",
+        "allow create, read",
         "manage_rules",
+    ),
+    Fault(
+        "rules-elsewhere",
+        rules("recipes/{id}", "read: if true"),
+        "rules",
+        "descriptions may be read by none",
+        "manage_rules",
+        arguments=("--readers=signed_in",),
+    ),
+    Fault(
+        "rules-of-other-readers",
+        rules("descriptions/{record}", "read: if true"),
+        "rules",
+        "may be read if true",
+        "manage_rules",
+        arguments=("--readers=signed_in",),
     ),
     Fault("queue-paused", put(QUEUE, "state", value="PAUSED"), "queue", "PAUSED", "resume"),
     Fault(

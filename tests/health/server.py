@@ -43,11 +43,13 @@ class Apis:
     Attributes:
         host: for GOOGLE_APIS_EMULATOR_HOST.
         asked: method, and host with path, of each request, in order.
+        shown: whom each request was from, and for which project it counts: its two headers.
     """
 
     host: str
     state: State
     asked: list[tuple[str, str]] = field(default_factory=list)
+    shown: set[tuple[str | None, str | None]] = field(default_factory=set)
 
 
 @contextlib.contextmanager
@@ -102,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _note(self) -> None:
         asked = (self.command, urlsplit(self.path).path.removeprefix("/"))
         self.server.apis.asked.append(asked)  # type: ignore[attr-defined]
+        shown = self.headers.get("authorization"), self.headers.get("x-goog-user-project")
+        self.server.apis.shown.add(shown)  # type: ignore[attr-defined]
 
     def _answer(self, body: dict[str, Any]) -> None:
         address = urlsplit(self.path).path.removeprefix("/")

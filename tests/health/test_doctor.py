@@ -14,7 +14,7 @@ from operate.cli import describer
 from operate.cloud import EMULATOR, Cloud, Unread
 from operate.health.checks import examine
 from operate.health.reading import Deployment, read_deployment
-from tests.health.faults import FAULTS, SIGNER, TRIGGER_POLICY, VIEWER, Break, Fault
+from tests.health.faults import FAULTS, SIGNER, TRIGGER_POLICY, VIEWER, Break, Fault, gone, rules
 from tests.health.server import apis
 from tests.health.sound import (
     BUCKETS,
@@ -156,9 +156,16 @@ def another_database(state: State) -> None:
     condition["expression"] = condition["expression"].replace("(default)", "pictures")
 
 
+def own_rules(state: State) -> None:
+    """A database that was there before, with rules that do not speak of the records."""
+    rules("recipes/{id}", "read: if true")(state)
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        pytest.param(own_rules, id="own-rules"),
+        pytest.param(gone(RELEASE), id="no-rules"),
         pytest.param(lambda state: None, id="two-buckets-and-a-queue"),
         pytest.param(without_more, id="by-default"),
         pytest.param(own_keys, id="customer-managed-keys"),
@@ -176,6 +183,13 @@ def test_a_sound_deployment_is_sound(change: Break) -> None:
     assert (found["wrong"], found["unchecked"], result.exit_code) == ([], [], 0)
     assert len(found["ok"]) >= 30
     assert all(not finding["remedy"] for finding in found["ok"])
+
+
+def test_rules_are_held_against_the_readers_that_are_named() -> None:
+    """Those of the sound deployment let in whoever is signed in."""
+    told = run(sound(), "--readers=signed_in")
+    assert told.exit_code == 0
+    assert "descriptions may be read if request.auth != null" in told.stdout
 
 
 def test_a_model_that_cannot_be_reached_from_here_is_not_called_wrong() -> None:
@@ -225,7 +239,7 @@ def test_each_planted_fault_is_found_by_its_own_line(fault: Fault) -> None:
     """And by none other; it names what is broken, and what to do."""
     state = sound()
     fault.plant(state)
-    result = run(state, "--json")
+    result = run(state, "--json", *fault.arguments)
     found = report(result)
     assert checks(found["wrong"]) == [fault.check], found["wrong"]
     assert result.exit_code == 1
