@@ -116,6 +116,7 @@ def rights(read: Deployment) -> Iterator[Right]:
             "datastore.entities.get",
             "datastore.entities.update",
             *(("datastore.entities.list",) if settings.reuse else ()),
+            *(("datastore.entities.delete",) if settings.delete_records else ()),
         ),
         ("project",),
         "no record is written, and each delivery comes again",
@@ -129,6 +130,15 @@ def rights(read: Deployment) -> Iterator[Right]:
             ("aiplatform.endpoints.predict",),
             ("project",),
             "the model refuses with 403, and each delivery comes again",
+        )
+    if read.on_cloud_trace:
+        yield Right(
+            "run writes traces",
+            run,
+            "roles/telemetry.tracesWriter",
+            ("telemetry.traces.write",),
+            ("project",),
+            "no trace is kept; descriptions are made all the same",
         )
     for bucket in read.buckets:
         if read.missing(f"bucket {bucket}"):

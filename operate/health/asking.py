@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from describer.build import build_model
@@ -41,11 +42,10 @@ class Asked:
 
 def ask_models(settings: Settings, cloud: Cloud) -> list[Asked]:
     """Call every model that the settings name, one after the other. Billed as any other call."""
-    chosen = (settings.model, *settings.models, *(p.model for p in settings.profiles if p.model))
-    return asyncio.run(_ask(settings, cloud, list(dict.fromkeys(chosen))))
+    return asyncio.run(_ask(settings, cloud, settings.every_model))
 
 
-async def _ask(settings: Settings, cloud: Cloud, models: list[str]) -> list[Asked]:
+async def _ask(settings: Settings, cloud: Cloud, models: Sequence[str]) -> list[Asked]:
     reached = settings
     if settings.on_vertex and cloud.emulated:
         url = cloud.address(vertex_base_url(cloud.project, settings.model_location))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from describer.delivery.event import FINALIZED, REMOVALS
 from operate.cloud import NotReadError
 from operate.health.finding import Finding, ok, unchecked, wrong
 from operate.health.reading import Deployment, mapping, subscription_of
@@ -49,27 +50,38 @@ def check_triggers(read: Deployment) -> Iterator[Finding]:
     for bucket in read.buckets:
         if read.missing(f"bucket {bucket}"):
             continue
-        try:
-            yield from _way(read, bucket)
-        except NotReadError as exc:
-            yield unchecked(f"trigger of {bucket}", str(exc))
+        for event in (FINALIZED, *_removals(read)):
+            what = bucket if event == FINALIZED else f"{bucket}, {event.rpartition('.')[2]}"
+            try:
+                yield from _way(read, bucket, event, what)
+            except NotReadError as exc:
+                yield unchecked(f"trigger of {what}", str(exc))
 
 
-def _way(read: Deployment, bucket: str) -> Iterator[Finding]:
-    check, own = f"trigger of {bucket}", bucket == read.own_bucket
+def _removals(read: Deployment) -> list[str]:
+    """Give the types of event by which a record goes with its object, where that is asked for."""
+    try:
+        return sorted(REMOVALS) if read.settings.delete_records else []
+    except NotReadError:
+        return []
+
+
+def _way(read: Deployment, bucket: str, event: str, what: str) -> Iterator[Finding]:
+    check = f"trigger of {what}"
+    own = bucket == read.own_bucket and event == FINALIZED
     place = str(read.read(f"bucket {bucket}")["location"]).lower()
     if own and (at := str(read.trigger["triggerRegion"])) != place:
         message = f"it stands at {at}, the bucket at {place}: no event comes"
         yield wrong(check, message, "terraform apply; it puts the trigger where the bucket is")
         return
-    found = read.triggers(bucket)
+    found = read.triggers(bucket, event)
     if not found:
         message = f"there is none at {place} from this bucket to {read.name}: no event comes"
         yield wrong(check, message, "terraform apply")
         return
     if len(found) > 1:
         names = ", ".join(sorted(str(one["name"]) for one in found))
-        message = f"there are {len(found)}, so that each upload comes as often: {names}"
+        message = f"there are {len(found)}, so that each event comes as often: {names}"
         remedy = "gcloud eventarc triggers delete those that Terraform does not know"
         yield wrong(check, message, remedy)
         return
@@ -89,13 +101,13 @@ def _way(read: Deployment, bucket: str) -> Iterator[Finding]:
         yield wrong(check, "; ".join(faults), "terraform apply")
     else:
         yield ok(check, f"at {place}, retried")
-    yield from _subscription(read, bucket, trigger, own=own)
+    yield from _subscription(read, what, trigger, own=own)
 
 
 def _subscription(
-    read: Deployment, bucket: str, trigger: Mapping[str, Any], *, own: bool
+    read: Deployment, what: str, trigger: Mapping[str, Any], *, own: bool
 ) -> Iterator[Finding]:
-    check, name = f"subscription of {bucket}", subscription_of(trigger)
+    check, name = f"subscription of {what}", subscription_of(trigger)
     remedy = (
         f"delete the trigger {trigger['name']} and terraform apply: Eventarc makes both together"
     )
@@ -109,9 +121,9 @@ def _subscription(
     else:
         yield _judge_subscription(check, found, read, remedy, own=own)
     try:
-        yield _backlog(read, bucket, name)
+        yield _backlog(read, what, name)
     except NotReadError as exc:
-        yield unchecked(f"backlog of {bucket}", str(exc))
+        yield unchecked(f"backlog of {what}", str(exc))
 
 
 def _judge_subscription(
@@ -146,8 +158,8 @@ def _judge_subscription(
     return ok(check, f"waits {seconds} s for an answer, keeps events for {kept / 3600:g} h")
 
 
-def _backlog(read: Deployment, bucket: str, name: str) -> Finding:
-    check = f"backlog of {bucket}"
+def _backlog(read: Deployment, what: str, name: str) -> Finding:
+    check = f"backlog of {what}"
     series = read.read(f"backlog {name}")["timeSeries"]
     points = [mapping(point) for one in series for point in one.get("points") or []]
     # The newest stands first; a subscription that nothing waits in may have none.

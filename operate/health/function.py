@@ -64,6 +64,9 @@ def check_services(read: Deployment) -> Iterator[Finding]:
     needed = {f"{name}.googleapis.com" for name in _SERVICES.split()}
     needed |= {"aiplatform.googleapis.com"} if read.settings.on_vertex else set()
     needed |= {"secretmanager.googleapis.com"} if read.secrets else set()
+    needed |= (
+        {"cloudtrace.googleapis.com", "telemetry.googleapis.com"} if read.on_cloud_trace else set()
+    )
     needed |= {"cloudkms.googleapis.com"} if read.encryption_keys else set()
     if missing := sorted(needed - enabled):
         remedy = f"gcloud services enable {' '.join(missing)} --project={read.project}"

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from operate.health.asking import Asked
 
 NOT_ASKED = Unread("not asked for")
-FINALIZED = "google.cloud.storage.object.v1.finalized"
 # The oldest waiting event, as Pub/Sub measures it once a minute, some minutes late.
 _BACKLOG_METRIC = "pubsub.googleapis.com/subscription/oldest_unacked_message_age"
 _BACKLOG_MINUTES = 10
@@ -144,6 +143,12 @@ class Deployment:
         named = [self.own_bucket, *(name.strip() for name in further)]
         return list(dict.fromkeys(name for name in named if name))
 
+    @property
+    def on_cloud_trace(self) -> bool:
+        """Whether traces go to Google's own API for them."""
+        endpoint = self.environ.get("TRACES_ENDPOINT") or ""
+        return endpoint.startswith("https://telemetry.googleapis.com/")
+
     def account(self, which: str) -> str:
         """Give the address of the account that runs, triggers or builds; "" if there is none."""
         said = {
@@ -162,8 +167,8 @@ class Deployment:
             for one in map(mapping, listed)
         ]
 
-    def triggers(self, bucket: str) -> list[Mapping[str, Any]]:
-        """Give the triggers that bring this bucket's uploads to the function.
+    def triggers(self, bucket: str, event: str) -> list[Mapping[str, Any]]:
+        """Give the triggers that bring this bucket's events of a type to the function.
 
         Raises:
             NotReadError: where the bucket is, or what triggers are there, is not known.
@@ -172,15 +177,15 @@ class Deployment:
         if bucket == self.own_bucket:
             places.add(str(self.trigger["triggerRegion"]))
         listed = [one for at in sorted(places) for one in self.read(f"triggers {at}")["triggers"]]
-        return [one for one in listed if self._brings(one, bucket)]
+        return [one for one in listed if self._brings(one, bucket, event)]
 
-    def _brings(self, trigger: Mapping[str, Any], bucket: str) -> bool:
+    def _brings(self, trigger: Mapping[str, Any], bucket: str, event: str) -> bool:
         filters, to = _filters(trigger), mapping(trigger.get("destination"))
         here = to.get("cloudFunction") == self.function["name"] or (
             mapping(to.get("cloudRun")).get("service") == self.name
             and mapping(to.get("cloudRun")).get("region") == self.region
         )
-        return here and filters.get("bucket") == bucket and filters.get("type") == FINALIZED
+        return here and filters.get("bucket") == bucket and filters.get("type") == event
 
     @property
     def encryption_keys(self) -> dict[str, set[str]]:

@@ -36,6 +36,7 @@ from tests.health.sound import (
     RUN,
     SERIES,
     SERVICE,
+    SERVICES,
     SOURCE,
     TRIGGER,
     TRIGGERS,
@@ -174,6 +175,47 @@ def twice(state: State) -> None:
     copy = json.loads(json.dumps(state.function))
     copy["name"] = FUNCTION.replace(REGION, "europe-west4")
     state.answers[FUNCTIONS]["functions"].append(copy)
+
+
+def enable(state: State, service: str) -> None:
+    """Enable an API."""
+    state.answers[SERVICES]["services"].append({"config": {"name": service}, "state": "ENABLED"})
+
+
+def removals(state: State) -> None:
+    """Records go with their objects: two more triggers for each bucket, one more permission."""
+    state.environment["DELETE_RECORDS"] = "true"
+    state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"].append("datastore.entities.delete")
+    for address in (OWN_TRIGGERS, FURTHER_TRIGGERS):
+        listed = state.answers[address]["triggers"]
+        for event in ("archived", "deleted"):
+            copy = json.loads(json.dumps(listed[0]))
+            copy["name"] += f"-{event}"
+            copy["eventFilters"][0]["value"] = f"google.cloud.storage.object.v1.{event}"
+            copy["destination"] = {"cloudRun": {"service": "describer", "region": REGION}}
+            name = f"projects/{PROJECT}/subscriptions/{copy['name'].rpartition('/')[2]}-sub"
+            copy["transport"]["pubsub"]["subscription"] = name
+            listed.append(copy)
+            further = state.answers[FURTHER_SUB]
+            state.answers[f"{PUBSUB}/{name}"] = {**further, "name": name}
+
+
+def traces(state: State) -> None:
+    """To Cloud Trace."""
+    state.environment["TRACES_ENDPOINT"] = "https://telemetry.googleapis.com/v1/traces"
+    enable(state, "cloudtrace.googleapis.com")
+    enable(state, "telemetry.googleapis.com")
+    state.policy(POLICY).append(binding("roles/telemetry.tracesWriter", member(RUN)))
+
+
+def both(first: Break, second: Break) -> Break:
+    """Do one thing after the other."""
+
+    def plant(state: State) -> None:
+        first(state)
+        second(state)
+
+    return plant
 
 
 FAULTS = [
@@ -533,6 +575,38 @@ FAULTS = [
         condition(RECORDS, f'resource.name == "projects/{PROJECT}/databases/other"'),
         "run writes records",
         "another condition",
+    ),
+    Fault(
+        "removals-cannot-delete",
+        both(
+            removals,
+            put(
+                f"{ROLES}/{RECORDS}",
+                "includedPermissions",
+                value=[f"datastore.entities.{verb}" for verb in ("create", "get", "update")],
+            ),
+        ),
+        "run writes records",
+        "lacks",
+    ),
+    Fault(
+        "removals-trigger-gone",
+        both(removals, lambda state: state.answers[OWN_TRIGGERS]["triggers"].pop()),
+        f"trigger of {IMAGES}, deleted",
+        "there is none",
+    ),
+    Fault(
+        "traces-writer",
+        both(traces, ungranted(POLICY, "roles/telemetry.tracesWriter", member(RUN))),
+        "run writes traces",
+        "lacks",
+    ),
+    Fault(
+        "traces-api-off",
+        both(traces, lambda state: state.disable("telemetry.googleapis.com")),
+        "APIs",
+        "telemetry.googleapis.com",
+        "gcloud services enable",
     ),
     Fault("reuse-cannot-list", variable("REUSE", "true"), "run writes records", "lacks"),
     Fault(

@@ -72,6 +72,7 @@ PREDEFINED = {
     "roles/run.invoker": ["run.routes.invoke"],
     "roles/run.viewer": ["run.services.get"],
     "roles/secretmanager.secretAccessor": ["secretmanager.versions.access"],
+    "roles/telemetry.tracesWriter": ["telemetry.traces.write"],
     "roles/storage.objectViewer": ["storage.objects.get", "storage.objects.list"],
     "roles/storage.legacyObjectReader": ["storage.objects.get"],
     "roles/cloudkms.cryptoKeyEncrypterDecrypter": [

@@ -14,7 +14,19 @@ from operate.cli import describer
 from operate.cloud import EMULATOR, Cloud, Unread
 from operate.health.checks import examine
 from operate.health.reading import Deployment, read_deployment
-from tests.health.faults import FAULTS, SIGNER, TRIGGER_POLICY, VIEWER, Break, Fault, gone, rules
+from tests.health.faults import (
+    FAULTS,
+    SIGNER,
+    TRIGGER_POLICY,
+    VIEWER,
+    Break,
+    Fault,
+    enable,
+    gone,
+    removals,
+    rules,
+    traces,
+)
 from tests.health.server import apis
 from tests.health.sound import (
     BUCKETS,
@@ -32,7 +44,6 @@ from tests.health.sound import (
     ROLES,
     ROOT,
     RUN,
-    SERVICES,
     State,
     agent,
     binding,
@@ -88,11 +99,6 @@ def another_model(state: State) -> None:
     enable(state, "secretmanager.googleapis.com")
     state.ungrant(POLICY, PREDICT, member(RUN))
     del state.answers[f"{ROLES}/{PREDICT}"]
-
-
-def enable(state: State, service: str) -> None:
-    """Enable an API."""
-    state.answers[SERVICES]["services"].append({"config": {"name": service}, "state": "ENABLED"})
 
 
 def own_keys(state: State) -> None:
@@ -171,6 +177,8 @@ def own_rules(state: State) -> None:
         pytest.param(own_keys, id="customer-managed-keys"),
         pytest.param(broader_roles, id="broader-roles"),
         pytest.param(reuse, id="reuse"),
+        pytest.param(removals, id="records-go-with-objects"),
+        pytest.param(traces, id="traces"),
         pytest.param(another_database, id="another-database"),
     ],
 )

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.health import sound as google
+from tests.health.faults import removals, traces
 from tests.health.sound import IMAGES, MORE, NUMBER, PROJECT, REGION, State, sound
-from tests.health.test_doctor import report, run
+from tests.health.test_doctor import report, reuse, run
 from tests.terraform.conftest import Workspace
 from tests.terraform.test_permissions import Life, live
 
@@ -27,6 +28,28 @@ def life(workspace: Workspace) -> Life:
         buckets={MORE: {"location": "eu"}},
         backfill_queue={},
     )
+
+
+@pytest.fixture(scope="module")
+def more(workspace: Workspace) -> Life:
+    """Records that go with their objects, texts that are reused, and traces."""
+    return live(
+        workspace,
+        to_the_end=False,
+        buckets={MORE: {"location": "eu"}},
+        backfill_queue={},
+        delete_records=True,
+        reuse=True,
+        traces_endpoint="https://telemetry.googleapis.com/v1/traces",
+    )
+
+
+def with_more() -> State:
+    """Give what the APIs say of that."""
+    state = sound()
+    for change in (removals, reuse, traces):
+        change(state)
+    return state
 
 
 def of(life: Life, kind: str) -> list[dict[str, Any]]:
@@ -94,24 +117,48 @@ def test_every_grant_is_looked_for(life: Life) -> None:
     assert _expected(sound()) == _made(life) | _GOOGLES_OWN
 
 
-def test_own_roles_hold_the_same(life: Life) -> None:
+def test_every_grant_of_the_options_is_looked_for(more: Life) -> None:
+    """The same with all that adds one."""
+    assert _expected(with_more()) == _made(more) | _GOOGLES_OWN
+
+
+def test_own_roles_hold_the_same(life: Life, more: Life) -> None:
     """Permission by permission."""
+    for made, state in ((life, sound()), (more, with_more())):
+        assert {
+            f"projects/{PROJECT}/roles/{one['role_id']}": sorted(one["permissions"])
+            for one in of(made, "google_project_iam_custom_role")
+        } == {
+            name: sorted(state.answers[f"{google.ROLES}/{name}"]["includedPermissions"])
+            for name in (google.PREDICT, google.RECORDS)
+        }
+
+
+def test_every_trigger_is_looked_for(more: Life) -> None:
+    """Bucket, type of event and place; the function's own stands in the function."""
     made = {
-        f"projects/{PROJECT}/roles/{one['role_id']}": sorted(one["permissions"])
-        for one in of(life, "google_project_iam_custom_role")
+        (
+            *sorted(one["value"] for one in values["matching_criteria"]),
+            values["location"],
+        )
+        for values in of(more, "google_eventarc_trigger")
     }
-    answers = sound().answers
-    assert made == {
-        name: sorted(answers[f"{google.ROLES}/{name}"]["includedPermissions"])
-        for name in (google.PREDICT, google.RECORDS)
+    expected = {
+        (*sorted(one["value"] for one in trigger["eventFilters"]), trigger["name"].split("/")[3])
+        for address, answer in with_more().answers.items()
+        if address.startswith(google.TRIGGERS)
+        for trigger in answer["triggers"]
+        if trigger["name"] != google.OWN_TRIGGER
     }
+    assert made == expected
 
 
-def test_the_same_apis_are_enabled(life: Life) -> None:
+def test_the_same_apis_are_enabled(life: Life, more: Life) -> None:
     """Besides one that others use."""
-    made = {one["service"] for one in of(life, "google_project_service")}
-    listed = sound().answers[google.SERVICES]["services"]
-    assert {one["config"]["name"] for one in listed} == made | {"bigquery.googleapis.com"}
+    for applied, state in ((life, sound()), (more, with_more())):
+        made = {one["service"] for one in of(applied, "google_project_service")}
+        listed = state.answers[google.SERVICES]["services"]
+        assert {one["config"]["name"] for one in listed} == made | {"bigquery.googleapis.com"}
 
 
 def test_the_same_fields_are_exempt(life: Life) -> None:
