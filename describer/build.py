@@ -27,6 +27,7 @@ from describer.model.chat import NO_KEY, OpenAIModel, vertex_base_url
 from describer.model.port import Model
 from describer.model.token import SCOPE, AccessToken
 from describer.model.transport import HttpClient
+from describer.publishing.pubsub import HOST, PubSub
 from describer.records.firestore import FirestoreStore
 from describer.settings import Settings
 
@@ -49,16 +50,21 @@ def build_pipeline(settings: Settings) -> Pipeline:
     try:
         store = build_store(settings)
         model = build_model(settings)
+        publisher = build_publisher(settings)
     except (GoogleAuthError, OSError) as exc:
         raise TokenError(f"no credentials: {type(exc).__name__}: {str(exc)[:300]}") from exc
     bucket = CloudStorage(lambda: connect_storage(settings))
     if settings.traces_endpoint is not None:
-        return _build_traced(settings, store, model, bucket)
-    return Pipeline(settings, store, model, Images(settings, bucket))
+        return _build_traced(settings, store, model, bucket, publisher)
+    return Pipeline(settings, store, model, Images(settings, bucket), publisher)
 
 
 def _build_traced(
-    settings: Settings, store: FirestoreStore, model: Model, bucket: CloudStorage
+    settings: Settings,
+    store: FirestoreStore,
+    model: Model,
+    bucket: CloudStorage,
+    publisher: PubSub | None,
 ) -> Pipeline:
     from describer.tracing import (
         TracedModel,
@@ -78,6 +84,7 @@ def _build_traced(
         traced_store(tracing.tracer, store, settings),
         TracedModel(tracing.tracer, model, settings),
         images,
+        publisher,
     )
 
 
@@ -143,6 +150,32 @@ def build_model(settings: Settings) -> Model:
         http_client=http,
     )
     return OpenAIModel(client, token, settings.server)
+
+
+def build_publisher(settings: Settings) -> PubSub | None:
+    """Build the client of EVENTS_TOPIC, or of the emulator at PUBSUB_EMULATOR_HOST. May block.
+
+    Raises:
+        TokenError: no project can be found.
+        GoogleAuthError: there are no credentials.
+    """
+    if settings.events_topic is None:
+        return None
+    emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
+    project, token = settings.google_cloud_project, None
+    if not emulator:
+        credentials, found = google.auth.default(scopes=[SCOPE])
+        project, token = project or found, AccessToken(credentials)
+    if not project:
+        raise TokenError("no project: set GOOGLE_CLOUD_PROJECT")
+    records = f"databases/{settings.firestore_database}/documents/{settings.firestore_collection}"
+    return PubSub(
+        HttpClient(timeout=httpx2.Timeout(_CONNECT_SECONDS), limits=_LIMITS),
+        f"projects/{project}/topics/{settings.events_topic}",
+        host=f"http://{emulator}" if emulator else HOST,
+        source=f"//firestore.googleapis.com/projects/{project}/{records}",
+        token=token,
+    )
 
 
 def connect_storage(settings: Settings) -> Any:

@@ -22,6 +22,7 @@ DescriberError
     │   ├── RecordExistsError           precondition of create()
     │   └── VersionConflictError        precondition of update()
     ├── BucketError                 Cloud Storage did not answer, or refused
+    ├── PublishError                Pub/Sub did not answer, or refused
     ├── TokenError                  no access token
     └── ModelError                  the model did not answer, or not to the end
         ├── ModelBusyError              408, 409, 425, 429, 499, 5xx
@@ -204,6 +205,12 @@ class VersionConflictError(StoreError):
 
 class BucketError(TransientError):
     """Cloud Storage is unavailable, or the run account may not read the bucket."""
+
+
+class PublishError(TransientError):
+    """Pub/Sub failed, has no such topic, or refuses this identity; the record is written."""
+
+    outcome = "unpublished"
 
 
 class TokenError(TransientError):

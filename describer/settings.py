@@ -34,6 +34,8 @@ _DATABASE = re.compile(r"(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])\Z")
 _COLLECTION = re.compile(r"(?!\.\.?\Z)(?!__.*__\Z)[^/\x00-\x1f]{1,200}\Z")
 # Looser than real project ids: emulators take any.
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,127}\Z")
+# Source: https://docs.cloud.google.com/pubsub/docs/pubsub-basics#resource_names
+_TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}\Z")
 _MODEL = re.compile(r"\S{1,200}\Z")
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z")
 # Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/model-versions
@@ -104,6 +106,7 @@ class Settings:
     reuse: bool = False
     daily_limit: int | None = None
     delete_records: bool = False
+    events_topic: str | None = None
     buckets: tuple[str, ...] = ()
     name_include: Globs = Globs()
     name_exclude: Globs = Globs()
@@ -467,6 +470,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("REUSE", "true or false", _flag),
     Variable("DAILY_LIMIT", "a whole number from 1 to 10^9", _whole(1, 10**9)),
     Variable("DELETE_RECORDS", "true or false", _flag),
+    Variable("EVENTS_TOPIC", "a topic's id, without projects/", _matching(_TOPIC)),
     Variable("BUCKETS", "bucket names, separated by commas", _buckets),
     Variable("NAME_INCLUDE", "globs, separated by commas", _globs),
     Variable("NAME_EXCLUDE", "globs, separated by commas", _globs),

@@ -47,6 +47,8 @@ def reconcile(
 ) -> int:
     """Find pictures without a finished record, stuck ones, and records whose object is gone.
 
+    With EVENTS_TOPIC also records whose event is not published, as long as their object is there.
+
     Exit status 1 if it finds any, or with --fix if a delivery failed. --fix needs --to. A person's
     text is never deleted. With --json there is one object for each finding, then the counts.
     """
@@ -111,6 +113,9 @@ class _Look:
         if unwanted(found, self._session.settings, self._filters):
             return None
         verdict = unfinished(found, stored)
+        if stored is not None and Record.parse(stored.fields).unpublished:
+            # The function publishes where it is told of what is finished; nothing is paid.
+            verdict = Due(found, "event not published", version=str(stored.version))
         if not isinstance(verdict, Due):
             return None
         made = found.upload.event_time

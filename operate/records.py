@@ -20,7 +20,8 @@ from operate.address import Address
 _PAGE = 1000
 # What tells whether a picture's work is done, and by what it was done.
 _STATE = (
-    "name bucket uri generation source description status lease usage model language promptHash"
+    "name bucket uri generation source description status lease usage model language promptHash "
+    "unpublished"
 )
 STATE = tuple(_STATE.split())
 

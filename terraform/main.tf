@@ -60,6 +60,7 @@ module "describer" {
   reuse                    = var.reuse
   daily_limit              = var.daily_limit
   delete_records           = var.delete_records
+  events_topic             = var.events_topic
   name_include             = var.name_include
   name_exclude             = var.name_exclude
   max_image_bytes          = var.max_image_bytes

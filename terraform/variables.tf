@@ -422,6 +422,12 @@ variable "delete_records" {
   default     = null
 }
 
+variable "events_topic" {
+  description = "Id of a Pub/Sub topic, made here, that gets a CloudEvent for each record that is finished or deleted. Null: none."
+  type        = string
+  default     = null
+}
+
 variable "name_include" {
   description = "Globs on the object's name; if there are any, only names that match one are described."
   type        = list(string)

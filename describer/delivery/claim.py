@@ -244,7 +244,14 @@ async def claim(
     """
     identity = record_id(upload.bucket, upload.name)
     started_at = now()
-    draft = Draft(upload, owner, 1, settings.lease_seconds, started_at)
+    draft = Draft(
+        upload,
+        owner,
+        1,
+        settings.lease_seconds,
+        started_at,
+        publish=settings.events_topic is not None,
+    )
     if upload.age_seconds(started_at) <= settings.max_event_age_seconds:
         try:
             return Claim(store, draft, await store.create(identity, draft.claimed()), now)

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from describer.delivery.announcer import Announcer
 from describer.delivery.brake import Brake
 from describer.delivery.claim import Claim, NothingToDo, claim
 from describer.delivery.event import FINALIZED, REMOVALS, read_upload, reason_to_skip
 from describer.delivery.logs import Log, Severity
 from describer.delivery.progress import Progress
-from describer.delivery.removal import remove
+from describer.delivery.removal import Removal, remove
 from describer.errors import (
     DescriberError,
     LeaseHeldError,
@@ -46,7 +47,8 @@ from describer.images.loading import Images
 from describer.model.description import Accumulator, Description, describe
 from describer.model.port import Model
 from describer.model.prompt import Instructions, fallbacks_for, instructions_for
-from describer.records.record import may_be_reused
+from describer.publishing.port import Publisher
+from describer.records.record import may_be_reused, record_id
 from describer.records.store import Store
 from describer.settings import Settings
 from describer.values import Upload, Usage
@@ -107,6 +109,7 @@ class Pipeline:
         store: Store,
         model: Model,
         images: Images,
+        publisher: Publisher | None = None,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -116,9 +119,11 @@ class Pipeline:
         self._images = images
         self._now = now
         self._removals = REMOVALS if settings.delete_records else frozenset[str]()
+        self._announcer = Announcer(store, publisher)
         self._brake = Brake(store, settings.daily_limit, now)
         self._log = Log(settings.log_level, settings.google_cloud_project)
         self._under_way: dict[asyncio.Task[Any], Delivery] = {}
+        self._delivering: set[asyncio.Task[Any]] = set()
         self._shutting_down = False
 
     def shut_down(self) -> None:
@@ -136,12 +141,16 @@ class Pipeline:
             task.cancel()
 
     async def close(self) -> None:
-        """Shut down, and close the model's connections when all work has ended."""
+        """Shut down, and close the connections when all that needs them has ended."""
         self.shut_down()
         while self._under_way:
             await asyncio.wait(self._under_way)
         self._images.close()
         await self._model.close()
+        # What has ended is written and published yet.
+        while self._delivering:
+            await asyncio.wait(self._delivering)
+        await self._announcer.close()
 
     def stage(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002
         """Enter a part of a delivery: for whoever measures them, and here nobody does."""
@@ -158,12 +167,16 @@ class Pipeline:
             Exception: only for a defect of this package; the lease is released before.
         """
         delivery = Delivery(uuid.uuid4().hex, time.monotonic())
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._delivering.add(task)
         try:
             answer = await self._answer(delivery, attributes, payload)
         except Exception as exc:
             delivery.error = exc
             self._write_log(delivery, Answer(500, "defect", f"{type(exc).__name__}: {exc}"))
             raise
+        finally:
+            self._delivering.discard(task)
         self._write_log(delivery, answer)
         return answer
 
@@ -183,11 +196,13 @@ class Pipeline:
             if reason is not None:
                 return Answer(200, "skipped", reason)
             if event_type in self._removals:
-                removal = await remove(self._store, self._images, upload)
+                removal = await self._remove(upload)
                 if removal == "absent":
                     return Answer(200, "skipped", "no record")
                 return Answer(200, removal)
             answer = await self._in_step_with_the_bucket(delivery, upload)
+            if answer.status == 200:
+                await self._announcer.finished(record_id(upload.bucket, upload.name))
         except MalformedEventError as exc:
             delivery.error = exc
             return Answer(400, "malformed", str(exc))
@@ -219,14 +234,17 @@ class Pipeline:
         late = upload.age_seconds(self._now()) >= _LATE_SECONDS
         if late and await self._images.live_generation(upload) != upload.generation:
             # Nothing remembers a deleted generation: a copy of its event would be paid for again.
-            removal = await remove(self._store, self._images, upload)
+            removal = await self._remove(upload)
             return gone if removal in {"deleted", "absent"} else Answer(200, removal)
         answer = await self._recorded(delivery, upload)
         if answer.outcome in {"superseded", "by_person"}:
             return answer
         # The deletion's event may have come first, and found no record yet.
-        removal = await remove(self._store, self._images, upload)
+        removal = await self._remove(upload)
         return gone if removal in {"deleted", "absent"} else answer
+
+    async def _remove(self, upload: Upload) -> Removal:
+        return await remove(self._store, self._images, self._announcer, upload)
 
     async def _record(self, delivery: Delivery, upload: Upload) -> str:
         """Claim, describe, and write the outcome; or say why there is nothing to do."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from describer.delivery.announcer import Announcer
 from describer.errors import StoreError, VersionConflictError
 from describer.images.loading import Images
 from describer.records.record import Record, record_id
@@ -25,7 +26,7 @@ _ROUNDS = 5
 Removal: TypeAlias = Literal["deleted", "absent", "superseded", "by_person"]
 
 
-async def remove(store: Store, images: Images, upload: Upload) -> Removal:
+async def remove(store: Store, images: Images, announcer: Announcer, upload: Upload) -> Removal:
     """Delete the record of an object of which nothing is left.
 
     The bucket is asked first: whatever is uploaded after that has a newer generation than the
@@ -39,7 +40,7 @@ async def remove(store: Store, images: Images, upload: Upload) -> Removal:
         there, or a newer one has the record), `by_person` (someone wrote the description).
 
     Raises:
-        BucketError, StoreError: no clear answer.
+        BucketError, StoreError, PublishError, TokenError: no clear answer.
     """
     if await images.live_generation(upload) is not None:
         return "superseded"
@@ -53,6 +54,7 @@ async def remove(store: Store, images: Images, upload: Upload) -> Removal:
             return "by_person"
         if record.generation > upload.generation:
             return "superseded"
+        await announcer.deleted(identity, snapshot.fields)
         try:
             await store.delete(identity, version=snapshot.version)
         except VersionConflictError:

@@ -23,6 +23,7 @@ clients.
     reusedFrom              string      `gs://` address whose text this is
     usage                   map         promptTokens, completionTokens, totalTokens
     approved                map         by, time, modelDescription; written by hand only
+    unpublished             boolean     true with an outcome until its event is published, if it is
     status                  map         state, outcome, message, attempt, refusals, refusedSince,
                                         eventId, startTime, firstTextTime, updateTime, completeTime
     lease                   map         owner, expireTime; while a delivery is at work
@@ -67,7 +68,11 @@ _TEXT = (
     "approved",
 )
 # Everything that an earlier generation or attempt may have left.
-_LEFTOVERS = ("md5Hash", "partialText", *_TEXT)
+_LEFTOVERS = ("md5Hash", "partialText", "unpublished", *_TEXT)
+
+# What others are told of a record: which object it is of, and all but what is for the work on it.
+OBJECT_FIELDS = ("schemaVersion", "uri", "bucket", "name", "generation")
+PUBLIC_FIELDS = (*OBJECT_FIELDS, "contentType", "size", "md5Hash", *_TEXT, "status")
 
 # What a text comes with when it is copied; not its usage, since nothing was paid.
 _MADE = (
@@ -97,6 +102,7 @@ class Record:
     Attributes:
         lease_owner: "" if there is no lease.
         lease_seconds: how long the lease was given for, by its owner's clock alone.
+        unpublished: it is finished, and nobody has confirmed that its event is published.
     """
 
     generation: int
@@ -109,6 +115,7 @@ class Record:
     written_by_person: bool
     lease_owner: str
     lease_seconds: float
+    unpublished: bool
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Record:
@@ -130,6 +137,8 @@ class Record:
             written_by_person=fields.get("source") == "person" and bool(fields.get("description")),
             lease_owner=str(lease.get("owner", "")),
             lease_seconds=seconds,
+            unpublished=fields.get("unpublished") is True
+            and status.get("state") in {COMPLETED, ERRORED},
         )
 
     @property
@@ -182,6 +191,7 @@ class Draft:
         refusals: tries of this attempt that ended before the model began.
         refused_since: when the first of them did; None if there is none.
         again: a text of these bytes stands, which stays until a new one is finished.
+        publish: others are to be told of the outcome.
     """
 
     upload: Upload
@@ -192,6 +202,7 @@ class Draft:
     refusals: int = 0
     refused_since: datetime | None = None
     again: bool = False
+    publish: bool = False
     first_text_at: datetime | None = None
     streamed: Fields = field(default_factory=dict)
     made_by: Fields = field(default_factory=dict)
@@ -207,7 +218,7 @@ class Draft:
             "generation": upload.generation,
             "contentType": likely_image_type(upload) or upload.content_type,
             "size": upload.size or 0,
-            **dict.fromkeys(("partialText",) if self.again else _LEFTOVERS, REMOVE),
+            **dict.fromkeys(("partialText", "unpublished") if self.again else _LEFTOVERS, REMOVE),
             **({"md5Hash": upload.md5_hash} if upload.md5_hash else {}),
             **self._leased(self.started_at),
         }
@@ -268,9 +279,7 @@ class Draft:
             **({} if description.repaired is None else {"repaired": description.repaired}),
             "source": "model",
             "finishReason": description.finish_reason,
-            "partialText": REMOVE,
-            "lease": REMOVE,
-            "status": self._finished(COMPLETED, description.outcome, now),
+            **self._finished(COMPLETED, description.outcome, now),
         }
 
     def reused(self, found: Mapping[str, Any], now: datetime) -> Fields:
@@ -279,9 +288,7 @@ class Draft:
             **self._replaced(),
             **{name: found[name] for name in _MADE if name in found},
             "reusedFrom": found["uri"],
-            "partialText": REMOVE,
-            "lease": REMOVE,
-            "status": self._finished(COMPLETED, "described", now),
+            **self._finished(COMPLETED, "described", now),
         }
 
     def errored(self, error: PermanentError, now: datetime) -> Fields:
@@ -289,23 +296,16 @@ class Draft:
 
         A text that stands is not taken away, and what is said of it stays with it.
         """
-        status = self._finished(ERRORED, error.outcome, now) | {"message": str(error)}
         ended = {"finishReason": error.finish_reason} if error.finish_reason else {}
         return {
             **self.streamed,
             **({} if self.again else ended | _usage_field(error.usage)),
-            "partialText": REMOVE,
-            "lease": REMOVE,
-            "status": status,
+            **self._finished(ERRORED, error.outcome, now, message=str(error)),
         }
 
     def yielded_to_person(self, now: datetime) -> Fields:
         """Give the end of the work on a record that someone described by hand meanwhile."""
-        return {
-            "partialText": REMOVE,
-            "lease": REMOVE,
-            "status": self._finished(COMPLETED, "described", now),
-        }
+        return self._finished(COMPLETED, "described", now)
 
     def _replaced(self) -> Fields:
         return dict.fromkeys(_TEXT, REMOVE) if self.again else {}
@@ -317,8 +317,14 @@ class Draft:
             "status": self._status(PROCESSING, now),
         }
 
-    def _finished(self, state: str, outcome: str, now: datetime) -> dict[str, Any]:
-        return self._status(state, now) | {"outcome": outcome, "completeTime": now}
+    def _finished(self, state: str, outcome: str, now: datetime, **more: str) -> dict[str, Any]:
+        ended = {"outcome": outcome, "completeTime": now, **more}
+        return {
+            "partialText": REMOVE,
+            "lease": REMOVE,
+            **({"unpublished": True} if self.publish else {}),
+            "status": self._status(state, now) | ended,
+        }
 
     def _status(self, state: str, now: datetime) -> dict[str, Any]:
         status = {

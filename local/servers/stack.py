@@ -49,6 +49,7 @@ class Stack:
     project: str
     storage: Server
     firestore: Server
+    pubsub: Server
     function: FunctionServer
     servers: list[Server]
     deliveries: list[Delivery] = field(default_factory=list)
@@ -101,6 +102,8 @@ def running_stack(
         settings = {
             "FIRESTORE_EMULATOR_HOST": firestore.host,
             "STORAGE_EMULATOR_HOST": storage_url,
+            # Where EVENTS_TOPIC is, if it is set.
+            "PUBSUB_EMULATOR_HOST": pubsub.host,
             # The emulator has no price and no limit per document, and a demo should look alive.
             "FLUSH_SECONDS": os.environ.get("FLUSH_SECONDS") or "0.4",
             "FIRESTORE_DATABASE": "",
@@ -121,7 +124,7 @@ def running_stack(
         wait_ready(firestore, FIRESTORE_READY)
         for server in servers:
             wait_ready(server)
-        stack = Stack(model.project, storage, firestore, function, servers)
+        stack = Stack(model.project, storage, firestore, pubsub, function, servers)
         removals = {**os.environ, **settings}.get("DELETE_RECORDS") == "true"
         cleanup.enter_context(
             eventarc(

@@ -29,7 +29,7 @@ locals {
     event_age_seconds = {
       title  = "Age of unfinished events"
       unit   = "s"
-      filter = "jsonPayload.outcome=(\"retry\" OR \"lease_held\" OR \"lease_lost\" OR \"no_room\")"
+      filter = "jsonPayload.outcome=(\"retry\" OR \"lease_held\" OR \"lease_lost\" OR \"no_room\" OR \"unpublished\")"
       bucket = { growth = 2, finite = 20, scale = 1 }
     }
     # Whatever the outcome: what a broken attempt used is paid for as well.

@@ -40,6 +40,7 @@ locals {
     REUSE                  = var.reuse ? "true" : null
     DAILY_LIMIT            = var.daily_limit == null ? null : tostring(var.daily_limit)
     DELETE_RECORDS         = var.delete_records ? "true" : null
+    EVENTS_TOPIC           = var.events_topic
     BUCKETS                = join(",", sort(keys(local.images)))
     NAME_INCLUDE           = length(var.name_include) == 0 ? null : join(",", var.name_include)
     NAME_EXCLUDE           = length(var.name_exclude) == 0 ? null : join(",", var.name_exclude)

@@ -336,6 +336,7 @@ resource "time_sleep" "permissions" {
     google_project_iam_member.run_records,
     google_project_iam_member.storage_publishes,
     google_project_iam_member.trigger_receives,
+    google_pubsub_topic_iam_member.run_publishes,
     google_secret_manager_secret_iam_member.run_reads_key,
     google_service_account_iam_member.deployer_acts_as,
     google_service_account_iam_member.pubsub_signs,

@@ -450,6 +450,17 @@ variable "delete_records" {
   nullable    = false
 }
 
+variable "events_topic" {
+  description = "Id of a Pub/Sub topic, made here, that gets a CloudEvent for each record that is finished or deleted. Null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = length(regexall("^[A-Za-z][A-Za-z0-9._~+%-]{2,254}$", var.events_topic == null ? "unset" : var.events_topic)) > 0 && !startswith(var.events_topic == null ? "unset" : var.events_topic, "goog")
+    error_message = "events_topic: expected 3 to 255 letters, digits and ._~+%-, beginning with a letter but not with goog, without projects/."
+  }
+}
+
 variable "name_include" {
   description = "Globs on the object's name; if there are any, only names that match one are described."
   type        = list(string)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.cloud import firestore
 
 from describer.records.record import record_id
 from local.servers.function import ROOT
@@ -231,7 +232,7 @@ def test_two_redescribes_at_once_pay_once(system: System, start: Callable[..., S
 
 def test_reconcile_finds_what_was_lost_and_nothing_else(cli: Cli, system: System) -> None:
     """And mends it; a person's text of a deleted object stays."""
-    described(system, "good.webp", "old.webp", "gone.webp", "stuck.webp", "mine.webp")
+    described(system, "good.webp", "old.webp", "gone.webp", "stuck.webp", "mine.webp", "mute.webp")
     by_hand(system, "mine.webp")
     put(system, "lost.webp", "old.webp")
     system.bucket.blob("notes.txt").upload_from_string("text", content_type="text/plain")
@@ -241,6 +242,8 @@ def test_reconcile_finds_what_was_lost_and_nothing_else(cli: Cli, system: System
     records.document(record_id(str(system.bucket.name), "stuck.webp")).update(
         {"status": {"state": "PROCESSING", "attempt": 1}}
     )
+    mute = records.document(record_id(str(system.bucket.name), "mute.webp"))
+    mute.update({"unpublished": True})
     arguments = ("reconcile", home(system), "--json")
     assert answer(cli(*arguments))["found"] == {}
     told = cli(*arguments, "--minutes=0")
@@ -251,8 +254,11 @@ def test_reconcile_finds_what_was_lost_and_nothing_else(cli: Cli, system: System
         "lost.webp": "no record",
         "old.webp": "overwritten since",
         "stuck.webp": "not finished",
+        "mute.webp": "event not published",
     }
-    assert sum(last["found"].values()) == 4
+    assert sum(last["found"].values()) == 5
+    # This function has no topic.
+    mute.update({"unpublished": firestore.DELETE_FIELD})
     assert cli(*arguments, "--fix", "--yes").exit_code == 2
     fixed = cli(*arguments, "--minutes=0", "--fix", "--yes", f"--to={system.function.url}")
     assert fixed.exit_code == 0

@@ -65,7 +65,7 @@ def test_every_exception_is_explained_and_needed(workspace: Workspace, checkov: 
     """Without the explanations, exactly those findings come back."""
     key = {"function": "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"}
     found = set()
-    for arguments in ([], [f"-var=kms_keys={json.dumps(key)}"]):
+    for arguments in (["-var=events_topic=events"], [f"-var=kms_keys={json.dumps(key)}"]):
         plan = workspace.plan(f"-var=google_cloud_project={PROJECT}", *arguments)
         done = subprocess.run(
             [

@@ -123,6 +123,7 @@ def unusual(workspace: Workspace) -> Life:
         alert_emails=["ada@example.com"],
         reuse=True,
         delete_records=True,
+        events_topic="descriptions",
         backfill_queue={"operators": [OPERATOR]},
     )
 
@@ -178,6 +179,8 @@ def _place(kind: str, values: dict[str, Any]) -> str:
             return f"secret {values['secret_id'].rsplit('/')[-1]}"
         case "google_service_account_iam_member":
             return f"account {values['service_account_id'].rsplit('/')[-1].split('@')[0]}"
+        case "google_pubsub_topic_iam_member":
+            return f"topic {values['topic'].rsplit('/')[-1]}"
         case "google_cloud_tasks_queue_iam_member":
             return f"queue {values['name']}"
         case "google_kms_crypto_key_iam_member":
@@ -226,6 +229,7 @@ def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
     assert _grants(unusual.resources) == ALWAYS | {
         (RUN, "roles/storage.objectViewer", "bucket more-images", ""),
         (RUN, "roles/secretmanager.secretAccessor", "secret model-key", ""),
+        (RUN, "roles/pubsub.publisher", "topic descriptions", ""),
         *((f"agent {agent}", ENCRYPT, "key function", "") for agent in keys),
         ("agent storage", ENCRYPT, "key bucket", ""),
         ("agent firestore", ENCRYPT, "key database", ""),

@@ -51,6 +51,7 @@ EVERYTHING = {
     "reuse": "true",
     "daily_limit": "1000",
     "delete_records": "true",
+    "events_topic": "descriptions",
     "buckets": json.dumps({"more-uploads": {}}),
     "name_include": json.dumps(["*.png", "*.jpg"]),
     "name_exclude": json.dumps(["drafts/*"]),

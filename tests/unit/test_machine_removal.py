@@ -1,7 +1,7 @@
-"""The executable model with DELETE_RECORDS: in the end records and bucket say the same.
+"""The executable model with DELETE_RECORDS and EVENTS_TOPIC: in the end, all say the same.
 
 Objects are overwritten and deleted at any time; what tells of it comes early, late, twice, and
-meets instances that crash and a store that fails.
+meets instances that crash, a store that fails, and a topic that is out of order.
 """
 
 # ruff: noqa: D102 - the name of a rule says it
@@ -20,6 +20,8 @@ from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from describer.delivery.event import REMOVALS
 from describer.errors import ObjectGoneError
 from describer.images.memory import MemoryBucket
+from describer.publishing.memory import MemoryPublisher
+from describer.publishing.message import of_deleted, of_finished
 from describer.records.record import record_id
 from describer.values import Upload
 from tests.pictures import JPEG
@@ -58,12 +60,13 @@ class ReadingModel(LedgerModel):
 class RemovalMachine(PipelineMachine):
     """See the module."""
 
-    settings = replace(SETTINGS, delete_records=True)
+    settings = replace(SETTINGS, delete_records=True, events_topic="events")
     model = ReadingModel
 
     def __init__(self) -> None:
         super().__init__()
         self.world.bucket = Bucket(dict.fromkeys(NAMES, JPEG))
+        self.topic = self.world.publisher = MemoryPublisher()
 
     @rule(name=st.integers(0, len(NAMES) - 1), kind=st.sampled_from(sorted(REMOVALS)))
     @precondition(lambda self: len(self.events) < 9)
@@ -78,6 +81,18 @@ class RemovalMachine(PipelineMachine):
     def the_object_is_deleted(self, name: str, kind: str) -> None:
         self.ends(name, kind)
 
+    @rule(failing=st.booleans())
+    def the_topic_is_out_of_order(self, failing: bool) -> None:
+        self.topic.failing = failing
+
+    def heal(self) -> None:
+        super().heal()
+        self.topic.failing = False
+
+    def told(self) -> set[str]:
+        """Give the ids of the events that others were told."""
+        return {message.id for message in self.topic.messages}
+
     def ends(self, name: str, kind: str) -> None:
         generation = self.world.bucket.generations.pop(name, None)
         if generation is not None:
@@ -87,6 +102,7 @@ class RemovalMachine(PipelineMachine):
         before = self.last.pop(identity)
         assert self.world.bucket.generations.get(before["name"]) != before["generation"]
         assert identity not in self.by_hand, "a person's text was deleted"
+        assert of_deleted(identity, before).id in self.told()
         for claimed in [key for key in self.owners if key[0] == identity]:
             del self.owners[claimed]
 
@@ -122,6 +138,8 @@ class RemovalMachine(PipelineMachine):
             assert fields["status"]["state"] in {"COMPLETED", "ERRORED"}
             assert fields["status"]["outcome"] != "gone"
             assert "lease" not in fields
+            assert "unpublished" not in fields
+            assert of_finished(identity, fields).id in self.told()
 
 
 @pytest.mark.filterwarnings("error")

@@ -136,6 +136,11 @@ run "fresh" {
     error_message = "Nobody asked for deletions."
   }
 
+  assert {
+    condition     = length(google_pubsub_topic.events) == 0 && length(google_pubsub_topic_iam_member.run_publishes) == 0
+    error_message = "Nobody asked for events."
+  }
+
   # What it reads and writes.
   assert {
     condition = (
@@ -404,6 +409,24 @@ run "records_go_with_their_objects" {
   assert {
     condition     = contains(google_project_iam_custom_role.records.permissions, "datastore.entities.delete") && local.environment["DELETE_RECORDS"] == "true"
     error_message = "The function must know, and may delete."
+  }
+}
+
+run "events_out" {
+  command = plan
+
+  variables {
+    events_topic = "descriptions"
+  }
+
+  assert {
+    condition     = google_pubsub_topic.events[0].name == "descriptions" && local.environment["EVENTS_TOPIC"] == "descriptions"
+    error_message = "The function must publish to the topic that is made."
+  }
+
+  assert {
+    condition     = google_pubsub_topic_iam_member.run_publishes[0].topic == "descriptions" && google_pubsub_topic_iam_member.run_publishes[0].role == "roles/pubsub.publisher"
+    error_message = "It may publish there, and nothing else."
   }
 }
 

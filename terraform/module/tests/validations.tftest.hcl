@@ -1453,6 +1453,20 @@ run "daily_limit_zero" {
   expect_failures = [var.daily_limit]
 }
 
+run "events_topic_whole_name" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    events_topic = "projects/p/topics/t"
+  }
+
+  expect_failures = [var.events_topic]
+}
+
 run "max_attempts_zero" {
   command = plan
 
