@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo upload describe describer test lint chaos bench lock clean
+.PHONY: help demo upload describe describer gallery test lint chaos bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ describer: $(READY)  ## Look after what is deployed: make describer ARGS="show g
 
 test: $(READY) $(VENV)/.llama $(VENV)/.parquet $(VENV)/.browser lint  ## Run every test, with the real parts there are; ARGS=-k... for less
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--cov --cov-report=term)
+
+gallery: $(READY)  ## Build the gallery's page, which `terraform apply` deploys with enable_gallery
+	@$(BIN)/python -m local.gallery.page
 
 .PHONY: docs/demo.svg
 docs/demo.svg: $(READY)
@@ -63,6 +66,8 @@ lock: $(READY)  ## Pin all dependencies anew, with hashes
 		--no-emit-package rich --no-emit-package markdown-it-py --no-emit-package mdurl \
 		--no-emit-package pygments
 	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.txt \
+		-c requirements.txt $(COMPILE)
+	$(BIN)/uv pip compile gallery/requirements.in -o gallery/requirements.txt \
 		-c requirements.txt $(COMPILE)
 	$(BIN)/uv pip compile tests/requirements-llama.in -o tests/requirements-llama.txt --no-deps $(COMPILE)
 	$(BIN)/uv pip compile tests/requirements-parquet.in -o tests/requirements-parquet.txt --no-deps $(COMPILE)

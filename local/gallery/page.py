@@ -1,4 +1,9 @@
-"""The page: built from `web/` where Node is there, and its server started."""
+"""The page: built from `web/` where Node is there, and its server started.
+
+    python -m local.gallery.page
+
+builds it into `.cache/web`.
+"""
 
 import contextlib
 import fcntl
@@ -94,12 +99,13 @@ def gallery(
         "database": "(default)",
         "collection": COLLECTION,
         "bucket": bucket,
+        "key": "none",
         "emulator": {"host": host, "port": int(firestore_port)},
-        "pictures": "/pictures/",
-        "uploads": "/uploads/" if uploads else None,
+        "uploads": uploads,
         "maxUploadBytes": MAX_UPLOAD_BYTES,
         "byHand": BY_HAND,
         "writer": {"sub": "you", "email": writer} if writer else None,
+        "signIn": None,
         "operator": True,
     }
     command = [sys.executable, "-m", "local.gallery.server", "--port", str(port)]
@@ -151,3 +157,10 @@ def _run(command: list[str], folder: Path = SOURCES) -> str:
         last = said[-1] if said else f"ended with {done.returncode}"
         raise StartError(f"`{' '.join(command[:2])}` in {folder} failed: {last}")
     return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    try:
+        print(build())
+    except StartError as error:
+        sys.exit(str(error))

@@ -1,10 +1,10 @@
-"""Serves the gallery: the built page, its settings, the bucket's pictures, and a way into it.
+"""Serves the gallery on this machine: the site of the cloud, over the emulators.
 
     python -m local.gallery.server --port PORT --storage URL --config JSON --page FOLDER
 
-    GET  /                      the page
-    GET  /config.json           what it is told (web/src/config.ts)
-    GET  /pictures/NAME         a picture; with `?width=` a small one, upright
+Besides what `gallery/site.py` lists:
+
+    GET  /pictures/ID?width=    a small picture, upright
     PUT  /uploads/NAME          a new object of these bytes
 
 It listens on this machine only. Any page in the same browser could call it, though: it answers
@@ -15,38 +15,32 @@ import argparse
 import functools
 import io
 import json
-import mimetypes
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+import requests
 from PIL import Image, ImageOps
 
+from gallery.exchange import Answer, RefusedError, Request
+from gallery.records import FirestoreRecords
+from gallery.site import MAX_BODY_BYTES, MAX_WIDTH, Site, Stored, User, policy
 from local.http import call
 from local.servers.bucket import upload_url
 
 LOOPBACK = "127.0.0.1"
 MAX_UPLOAD_BYTES = 100 * 2**20
-MAX_WIDTH = 2048
-_PAGES = frozenset({"index.html", "app.js", "style.css", "icon.svg"})
 # What a browser shows as it is; anything else that can be decoded is sent as JPEG.
 _SHOWN = frozenset({"AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP"})
 # Decoding needs memory, and a page asks for sixty at once.
 _decoding = threading.BoundedSemaphore(2)
-
-
-class RefusedError(Exception):
-    """The request is answered with this status and sentence."""
-
-    def __init__(self, status: HTTPStatus, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -115,23 +109,71 @@ def _small(image: Image.Image, width: int) -> Picture:
     return Picture("image/jpeg", made.getvalue())
 
 
+class Pictures:
+    """Sends the pictures of one bucket themselves, decoded once."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self._small = functools.lru_cache(maxsize=1024)(self._scaled)
+
+    def show(self, stored: Stored, width: int | None) -> Answer:
+        """Give the picture, at most so many pixels wide.
+
+        Raises:
+            RefusedError: it is of another bucket, or gone (404), or no picture (415).
+        """
+        if stored.bucket != self._bucket.name:
+            raise RefusedError(HTTPStatus.NOT_FOUND, "No picture of this bucket is shown.")
+        if width is None:
+            picture = shown(self._bucket.read(stored.name), None)
+        else:
+            picture = self._small(stored.name, stored.generation, width)
+        headers = {"Cache-Control": "private, max-age=3600"}
+        return Answer(HTTPStatus.OK, picture.content_type, picture.content, headers)
+
+    def _scaled(self, name: str, _generation: int, width: int) -> Picture:
+        return shown(self._bucket.read(name), width)
+
+
+class Uploads:
+    """Takes files from everybody who sees the page: there is one person at this machine."""
+
+    def allow(self, name: str, content_type: str, size: int, user: User | None) -> dict[str, Any]:  # noqa: ARG002 - the port's
+        """Give `url` and `headers` of the PUT that makes this object.
+
+        Raises:
+            RefusedError: it is too large (413).
+        """
+        _check_size(size)
+        headers = {"content-type": content_type}
+        return {"url": f"/uploads/{quote(name, safe='')}", "headers": headers}
+
+
 class Gallery:
-    """What all requests share: the page's files, its settings, the bucket."""
+    """What all requests share: the site, and the bucket that files go into."""
 
     def __init__(self, page: Path, config: dict[str, Any], storage_url: str) -> None:
-        self.page = page
-        self.config = config
+        self.takes_files = bool(config["uploads"])
         self.bucket = Bucket(storage_url, config["bucket"])
-        self.picture = functools.lru_cache(maxsize=1024)(self._picture)
-        emulator = config["emulator"]
-        self.policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-            f"connect-src 'self' http://{emulator['host']}:{emulator['port']}; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        emulator = "http://{host}:{port}".format_map(config["emulator"])
+        session = requests.Session()
+        # A proxy that the environment names is not for this machine.
+        session.trust_env = False
+        self.site = Site(
+            page=page,
+            config=config,
+            policy=policy(connect=[emulator]),
+            records=FirestoreRecords(
+                emulator,
+                project=config["project"],
+                database=config["database"],
+                collection=config["collection"],
+                key="",
+                session=session,
+            ),
+            pictures=Pictures(self.bucket),
+            uploads=Uploads() if self.takes_files else None,
         )
-
-    def _picture(self, name: str, _generation: str, width: int) -> Picture:
-        return shown(self.bucket.read(name), width)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -142,7 +184,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a file of the page, its settings, or a picture."""
-        self._guarded(self._get)
+        self._guarded(lambda: self._site(b""))
+
+    def do_POST(self) -> None:
+        """Say where a file can be put."""
+        self._guarded(lambda: self._site(self.rfile.read(self._length(MAX_BODY_BYTES))))
 
     def do_PUT(self) -> None:
         """Take a file."""
@@ -151,64 +197,51 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
         """Say nothing: what matters is in the page."""
 
-    def _guarded(self, answer: Any) -> None:
+    def _guarded(self, answer: Callable[[], Answer]) -> None:
         try:
             self._check_host()
-            answer()
+            self._send(answer())
         except RefusedError as refused:
-            self._send(refused.status, "text/plain; charset=utf-8", str(refused).encode())
+            self._send(Answer(refused.status, content=str(refused).encode()))
         except ConnectionError as error:
             sentence = f"The bucket does not answer: {error}"
-            self._send(HTTPStatus.BAD_GATEWAY, "text/plain; charset=utf-8", sentence.encode())
+            self._send(Answer(HTTPStatus.BAD_GATEWAY, content=sentence.encode()))
 
-    def _get(self) -> None:
+    def _site(self, body: bytes) -> Answer:
         address = urlsplit(self.path)
-        if address.path.startswith("/pictures/"):
-            self._send_picture(address.path.removeprefix("/pictures/"), address.query)
-            return
-        name = address.path.removeprefix("/") or "index.html"
-        if name == "config.json":
-            config = json.dumps(self.gallery.config).encode()
-            self._send(HTTPStatus.OK, "application/json", config)
-            return
-        if name not in _PAGES:
-            raise RefusedError(HTTPStatus.NOT_FOUND, "No such page.")
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        self._send(HTTPStatus.OK, kind, (self.gallery.page / name).read_bytes())
-
-    def _send_picture(self, path: str, query: str) -> None:
-        asked = parse_qs(query)
-        generation, width = asked.get("generation", [""])[0], asked.get("width", [""])[0]
-        if width:
-            if not width.isascii() or not width.isdigit() or not 0 < int(width) <= MAX_WIDTH:
-                raise RefusedError(HTTPStatus.BAD_REQUEST, f"A width is 1 to {MAX_WIDTH}.")
-            picture = self.gallery.picture(_name(path), generation, int(width))
-        else:
-            picture = shown(self.gallery.bucket.read(_name(path)), None)
-        self._send(
-            HTTPStatus.OK, picture.content_type, picture.content, cache="private, max-age=3600"
+        return self.gallery.site.answer(
+            Request(
+                method=self.command,
+                path=unquote(address.path),
+                query=dict(parse_qsl(address.query)),
+                headers={name.lower(): value for name, value in self.headers.items()},
+                origin=self._origin(),
+                body=body,
+            )
         )
 
-    def _put(self) -> None:
-        if self.gallery.config["uploads"] is None or not self.path.startswith("/uploads/"):
+    def _put(self) -> Answer:
+        if not self.gallery.takes_files or not self.path.startswith("/uploads/"):
             raise RefusedError(HTTPStatus.NOT_FOUND, "Nothing is taken here.")
         # A browser names the page that sends; a form or script elsewhere cannot name this one.
-        if self.headers["Origin"] != f"http://{self.headers['Host']}":
+        if self.headers["Origin"] != self._origin():
             raise RefusedError(HTTPStatus.FORBIDDEN, "Only the gallery's own page uploads here.")
-        length = self.headers["Content-Length"] or ""
-        if not length.isascii() or not length.isdigit():
-            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "How many bytes?")
-        if int(length) > MAX_UPLOAD_BYTES:
-            raise RefusedError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"At most {MAX_UPLOAD_BYTES // 2**20} MiB here.",
-            )
-        content = self.rfile.read(int(length))
+        content = self.rfile.read(self._length(MAX_UPLOAD_BYTES))
         kind = self.headers["Content-Type"] or "application/octet-stream"
         name = _name(self.path.removeprefix("/uploads/"))
         generation = self.gallery.bucket.write(name, content, kind)
-        body = json.dumps({"generation": generation}).encode()
-        self._send(HTTPStatus.OK, "application/json", body)
+        # As Cloud Storage tells it.
+        return Answer(HTTPStatus.OK, headers={"x-goog-generation": str(generation)})
+
+    def _length(self, most: int) -> int:
+        length = self.headers["Content-Length"] or ""
+        if not length.isascii() or not length.isdigit():
+            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "How many bytes?")
+        _check_size(int(length), most)
+        return int(length)
+
+    def _origin(self) -> str:
+        return f"http://{self.headers['Host']}"
 
     def _check_host(self) -> None:
         """Refuse a foreign name that was made to lead here (DNS rebinding)."""
@@ -217,24 +250,25 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers["Host"] not in {f"{LOOPBACK}:{port}", f"localhost:{port}"}:
             raise RefusedError(HTTPStatus.FORBIDDEN, "Not this host's name.")
 
-    def _send(
-        self, status: HTTPStatus, content_type: str, content: bytes, cache: str = "no-cache"
-    ) -> None:
-        if status >= HTTPStatus.BAD_REQUEST and self.command == "PUT":
+    def _send(self, answer: Answer) -> None:
+        if answer.status >= HTTPStatus.BAD_REQUEST and self.command != "GET":
             # Its body may not have been read.
             self.close_connection = True
-        self.send_response(status)
+        self.send_response(answer.status)
         if self.close_connection:
             self.send_header("Connection", "close")
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", cache)
-        self.send_header("Content-Security-Policy", self.gallery.policy)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.content)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(answer.content)
+
+
+def _check_size(size: int, most: int = MAX_UPLOAD_BYTES) -> None:
+    if size > most:
+        sentence = f"At most {most // 2**20} MiB here."
+        raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, sentence)
 
 
 def _name(path: str) -> str:

@@ -203,7 +203,8 @@ def test_overwrite(visit: Visit, system: System) -> None:
 def test_upload_that_the_bucket_does_not_take(visit: Visit, system: System) -> None:
     """It says why, and can be put away."""
     visit.open(system.page.url)
-    visit.page.route("**/uploads/**", lambda route: route.fulfill(status=413, body="At most 100."))
+    refusal = {"status": 413, "content_type": "text/plain", "body": "At most 100."}
+    visit.page.route("**/uploads/**", lambda route: route.fulfill(**refusal))
     visit.page.get_by_label("Add images").set_input_files(SAMPLES / "galaxies.png")
     tile = visit.tile("galaxies.png")
     visit.sees(tile, "Not uploaded")

@@ -5,20 +5,30 @@ export interface Config {
   readonly database: string;
   readonly collection: string;
   readonly bucket: string;
+  /** The web client's API key, which Firestore counts its calls by; the emulator takes any. */
+  readonly key: string;
   /** Firestore's emulator, or null for the real one. */
   readonly emulator: { readonly host: string; readonly port: number } | null;
-  /** Where the pictures are: this, the object's name, and `?generation=`, for a small one `&width=`. */
-  readonly pictures: string;
-  /** Where files can be put: this and the object's name; null where nobody may. */
-  readonly uploads: string | null;
+  /** Whether files can be put into the bucket. */
+  readonly uploads: boolean;
   /** The largest file that is taken. */
   readonly maxUploadBytes: number;
   /** The model's name under which samples get texts written by hand, or "". */
   readonly byHand: string;
-  /** Who is signed in and may correct, as the emulator takes it; null: nobody. */
+  /** Who corrects, as the emulator takes it; null: whoever signs in and may, or nobody. */
   readonly writer: { readonly sub: string; readonly email: string } | null;
+  /** Where one signs in, and whether one has to; null: nobody can. */
+  readonly signIn: SignIn | null;
   /** Whether who looks runs the function, and so is told why something failed. */
   readonly operator: boolean;
+}
+
+export interface SignIn {
+  /** Identity Toolkit, which takes address and password. */
+  readonly accounts: string;
+  /** The service that gives a new ID token for an old one. */
+  readonly tokens: string;
+  readonly required: boolean;
 }
 
 export async function loadConfig(): Promise<Config> {
@@ -27,8 +37,7 @@ export async function loadConfig(): Promise<Config> {
   return (await response.json()) as Config;
 }
 
-/** Give the address of a picture, as wide as asked, or as it is. */
-export function pictureUrl(config: Config, name: string, generation: number, width?: number): string {
-  const path = config.pictures + encodeURIComponent(name.toWellFormed());
-  return `${path}?generation=${generation}${width === undefined ? "" : `&width=${width}`}`;
+/** Give the address of a record's picture, as wide as asked, or as it is. */
+export function pictureUrl(id: string, generation: number, width?: number): string {
+  return `/pictures/${id}?generation=${generation}${width === undefined ? "" : `&width=${width}`}`;
 }

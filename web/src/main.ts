@@ -1,12 +1,13 @@
 /** The page: state, what changes it, and at most one drawing for each frame. */
 
 import { render } from "lit-html";
-import { type Config, loadConfig } from "./config";
+import { type Config, loadConfig, type SignIn } from "./config";
 import { liveOf } from "./live";
 import { isFinished, type Picture, recordId, uploadOf } from "./record";
+import { Session, SignInError } from "./session";
 import { type Connection, Store } from "./store";
 import { chosen, dropped, looksLikePicture, uploadAll, type Wanted } from "./upload";
-import { type Actions, details, page, type State } from "./view";
+import { type Actions, details, entrance, page, type State } from "./view";
 import { announcement, choices, type Filters, NO_FILTERS, Wall } from "./wall";
 import { said } from "./words";
 
@@ -16,9 +17,11 @@ const ANNOUNCE_MILLISECONDS = 2000;
 const NO_RECORD_MILLISECONDS = 30_000;
 // What is summed up over all that is loaded need not be so at every frame.
 const SUM_MILLISECONDS = 500;
+const ENTRANCE = "sign-in";
 
 class Page implements Actions {
   readonly #config: Config;
+  readonly #session: Session | null;
   readonly #wall = new Wall();
   readonly #store: Store;
   readonly #root = element("page");
@@ -37,9 +40,10 @@ class Page implements Actions {
   #missing = false;
   #stopOne: (() => void) | null = null;
 
-  constructor(config: Config) {
+  constructor(config: Config, session: Session | null) {
     this.#config = config;
-    this.#store = new Store(config, {
+    this.#session = session;
+    this.#store = new Store(config, session, {
       changed: (owner, changes, fresh) => {
         const first = this.#wall.size === 0;
         const ended = this.#wall.apply(owner, changes, Date.now(), fresh);
@@ -82,6 +86,18 @@ class Page implements Actions {
       this.#draw();
     });
   }
+
+  readonly signIn = (): void => {
+    location.assign(`/?${ENTRANCE}`);
+  };
+
+  readonly signOut = (): void => {
+    // Anew, so that nothing that was read stays in memory.
+    const leave = (): void => {
+      location.replace("/");
+    };
+    this.#session?.end().then(leave, leave);
+  };
 
   readonly filter = (change: Partial<Filters>): void => {
     const filters = { ...this.#filters, ...change };
@@ -162,6 +178,7 @@ class Page implements Actions {
       choices: this.#choices,
       live: this.#live,
       notice: this.#notice,
+      email: this.#session?.email ?? "",
     };
     render(page(state, this), this.#root);
     if (this.#dialog.open) this.#drawDetails();
@@ -239,7 +256,7 @@ class Page implements Actions {
       },
       { rootMargin: "1500px" },
     ).observe(element("bottom"));
-    if (this.#config.uploads !== null) this.#takeDrops();
+    if (this.#config.uploads) this.#takeDrops();
   }
 
   #takeDrops(): void {
@@ -272,7 +289,7 @@ class Page implements Actions {
 
   async #upload(files: readonly Wanted[]): Promise<void> {
     const { uploads, bucket, maxUploadBytes } = this.#config;
-    if (uploads === null) return;
+    if (!uploads) return;
     const pictures = files.filter(({ name, file }) => looksLikePicture(name, file.type));
     const others = files.length - pictures.length;
     this.#notify(others === 0 ? "" : `${others} of ${files.length} files are no images and stay here.`);
@@ -283,7 +300,9 @@ class Page implements Actions {
       this.#wall.upload(uploadOf(id, bucket, wanted.name, Date.now()), null);
     }
     if (pictures.length > 0) this.toTop();
-    await uploadAll(uploads, maxUploadBytes, pictures, (wanted, generation, why) => {
+    const authorize = async (): Promise<Record<string, string>> =>
+      this.#session === null ? {} : { Authorization: `Bearer ${await this.#session.bearer()}` };
+    await uploadAll(authorize, maxUploadBytes, pictures, (wanted, generation, why) => {
       const id = ids.get(wanted) ?? "";
       const shown = uploadOf(id, bucket, wanted.name, Date.now());
       const now =
@@ -358,10 +377,54 @@ function element(id: string): HTMLElement {
   return found;
 }
 
+/** Begin with the session there is, or ask for one where it has to be, or is wanted. */
+async function open(config: Config): Promise<void> {
+  const { signIn } = config;
+  if (signIn === null) {
+    new Page(config, null).start();
+    return;
+  }
+  let why = "";
+  const session = await Session.resume(signIn, config).catch((error: unknown) => {
+    why = String(error instanceof SignInError ? error.message : error);
+    return null;
+  });
+  const wanted = signIn.required || location.search === `?${ENTRANCE}` || why !== "";
+  if (session === null && wanted) ask(config, signIn, why);
+  else enter(config, session);
+}
+
+function enter(config: Config, session: Session | null): void {
+  const writer = session?.writer === true ? { sub: session.uid, email: session.email } : null;
+  const uploads = config.uploads && writer !== null;
+  if (location.search !== "") history.replaceState(null, "", location.pathname + location.hash);
+  new Page({ ...config, writer, uploads }, session).start();
+}
+
+function ask(config: Config, signIn: SignIn, before: string): void {
+  const root = element("page");
+  const draw = (why: string, busy: boolean): void => {
+    render(
+      entrance({ why, busy, required: signIn.required }, (email, password) => {
+        draw("", true);
+        Session.begin(signIn, config, email, password).then(
+          (session) => {
+            render(null, root);
+            enter(config, session);
+          },
+          (error: unknown) => {
+            draw(error instanceof SignInError ? error.message : String(error), false);
+          },
+        );
+      }),
+      root,
+    );
+  };
+  draw(before, false);
+}
+
 loadConfig().then(
-  (config) => {
-    new Page(config).start();
-  },
+  (config) => open(config),
   (error: unknown) => {
     element("page").textContent = `The page has no settings: ${String(error)}`;
   },

@@ -38,6 +38,7 @@ import {
 } from "@firebase/firestore";
 import type { Config } from "./config";
 import type { Picture } from "./record";
+import type { Session } from "./session";
 import type { Change } from "./wall";
 
 export const PAGE_SIZE = 60;
@@ -76,15 +77,17 @@ export class Store {
   #loading = false;
   #begun = false;
 
-  constructor(config: Config, listener: Listener) {
-    const app = initializeApp({ projectId: config.project, apiKey: "none" });
+  constructor(config: Config, session: Session | null, listener: Listener) {
+    const app = initializeApp({ projectId: config.project, apiKey: config.key });
+    session?.join(app);
     initializeFirestore(app, {}, config.database);
     this.#database = getFirestore(app, config.database);
     const { emulator } = config;
     this.#writer = config.writer?.sub ?? "";
     if (emulator !== null) {
       const token = config.writer === null ? {} : { ...config.writer, email_verified: true };
-      const options = config.writer === null ? {} : { mockUserToken: { ...token, sub: this.#writer } };
+      const mocked = config.writer !== null && session === null;
+      const options = mocked ? { mockUserToken: { ...token, sub: this.#writer } } : {};
       connectFirestoreEmulator(this.#database, emulator.host, emulator.port, options);
     }
     this.#collection = config.collection;

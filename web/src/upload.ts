@@ -35,9 +35,13 @@ export function chosen(files: FileList): Wanted[] {
   return [...files].map((file) => ({ name: file.webkitRelativePath || file.name, file }));
 }
 
-/** Upload files, a few at a time; `done` is told of each with its generation, or why not. */
+/**
+ * Upload files, a few at a time; `done` is told of each with its generation, or why not.
+ *
+ * @param authorize - gives the header by which the server knows who asks.
+ */
 export async function uploadAll(
-  uploads: string,
+  authorize: () => Promise<Record<string, string>>,
   maxBytes: number,
   files: readonly Wanted[],
   done: (wanted: Wanted, generation: number | null, why: string) => void,
@@ -46,7 +50,7 @@ export async function uploadAll(
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       try {
-        done(next, await upload(uploads, maxBytes, next), "");
+        done(next, await upload(authorize, maxBytes, next), "");
       } catch (error) {
         done(next, null, error instanceof Error ? error.message : String(error));
       }
@@ -55,17 +59,31 @@ export async function uploadAll(
   await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
-async function upload(uploads: string, maxBytes: number, { name, file }: Wanted): Promise<number> {
+async function upload(
+  authorize: () => Promise<Record<string, string>>,
+  maxBytes: number,
+  { name, file }: Wanted,
+): Promise<number> {
   // Refused by the server too, but a browser that is cut off while it sends does not hear why.
   if (file.size > maxBytes) throw new Error(`At most ${bytesInWords(maxBytes)} here.`);
-  const response = await fetch(uploads + encodeURIComponent(name.toWellFormed()), {
-    method: "PUT",
-    body: file,
-    headers: { "Content-Type": file.type || "application/octet-stream" },
+  const type = file.type || "application/octet-stream";
+  const asked = await fetch("/uploads", {
+    method: "POST",
+    body: JSON.stringify({ name: name.toWellFormed(), type, size: file.size }),
+    headers: await authorize(),
   });
-  if (!response.ok) throw new Error((await response.text()) || `status ${response.status}`);
-  const { generation } = (await response.json()) as { generation: number };
-  return generation;
+  if (!asked.ok) throw new Error(await sentence(asked));
+  const { url, headers } = (await asked.json()) as { url: string; headers: Record<string, string> };
+  const put = await fetch(url, { method: "PUT", body: file, headers });
+  // Cloud Storage's way to say that the one thing asked for, that there be none yet, is not so.
+  if (put.status === 412) throw new Error("There is a picture of this name already.");
+  if (!put.ok) throw new Error(await sentence(put));
+  return Number(put.headers.get("x-goog-generation") ?? 0);
+}
+
+async function sentence(response: Response): Promise<string> {
+  const plain = response.headers.get("Content-Type")?.startsWith("text/plain") === true;
+  return (plain && (await response.text())) || `status ${response.status}`;
 }
 
 async function inside(entry: FileSystemEntry): Promise<Wanted[]> {

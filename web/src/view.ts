@@ -30,9 +30,13 @@ export interface State {
   };
   readonly live: Live;
   readonly notice: string;
+  /** Whose session it is; "" where nobody has signed in. */
+  readonly email: string;
 }
 
 export interface Actions {
+  readonly signIn: () => void;
+  readonly signOut: () => void;
   readonly filter: (change: Partial<Filters>) => void;
   readonly clear: () => void;
   readonly toTop: () => void;
@@ -49,7 +53,7 @@ export function page(state: State, act: Actions): TemplateResult {
   return html`
     <header class="top">
       <h1>Gallery</h1>
-      ${panel(state.live)} ${state.config.uploads === null ? nothing : choosers(act)}
+      ${panel(state.live)} ${state.config.uploads ? choosers(act) : nothing} ${account(state, act)}
     </header>
     ${guard([state.filters, state.choices], () => tools(state, act))}
     <main id="wall" tabindex="-1">
@@ -102,7 +106,7 @@ export function details(
 function found(picture: Picture, config: Config, act: Actions): TemplateResult {
   const words = said(picture);
   return html`
-    <div class="large">${image(picture, config)}</div>
+    <div class="large">${image(picture)}</div>
     <div class="reading">
       <h2 id="details-title" dir="auto">${picture.name}</h2>
       ${state(picture)}
@@ -185,7 +189,7 @@ function part(title: string, words: string, language = ""): TemplateResult | typ
 function tile(picture: Picture, config: Config, act: Actions): TemplateResult {
   const words = said(picture);
   return html`<article class="tile ${words.tone}">
-    <a class="picture" href="#${picture.id}">${image(picture, config, THUMBNAIL_WIDTH)}</a>
+    <a class="picture" href="#${picture.id}">${image(picture, THUMBNAIL_WIDTH)}</a>
     <div class="words">
       <h2 dir="auto" title=${picture.name}>${picture.name}</h2>
       ${state(picture)}
@@ -208,11 +212,11 @@ function tile(picture: Picture, config: Config, act: Actions): TemplateResult {
   </article>`;
 }
 
-function image(picture: Picture, config: Config, width?: number): TemplateResult {
+function image(picture: Picture, width?: number): TemplateResult {
   if (picture.phase === "uploading") {
     return html`<span class="visually-hidden">${picture.name}</span>`;
   }
-  const address = pictureUrl(config, picture.name, picture.generation, width);
+  const address = pictureUrl(picture.id, picture.generation, width);
   // A new one for new bytes: an old one that could not be shown must not leave its mark.
   return html`${keyed(
     address,
@@ -330,6 +334,51 @@ function panel(live: Live): TemplateResult {
           : svg`<rect x=${minute + 0.1} y=${20 - (count / most) * 20} width="0.8" height=${(count / most) * 20} />`,
       )}
     </svg>`;
+}
+
+function account({ config, email }: State, act: Actions): TemplateResult | typeof nothing {
+  if (config.signIn === null) return nothing;
+  return html`<div class="account">
+    ${email === ""
+      ? html`<button @click=${act.signIn}>Sign in</button>`
+      : html`<span dir="auto">${email}</span><button @click=${act.signOut}>Sign out</button>`}
+  </div>`;
+}
+
+/** What stands in place of the wall for whoever has to sign in, or wants to. */
+export function entrance(
+  { why, busy, required }: { why: string; busy: boolean; required: boolean },
+  enter: (email: string, password: string) => void,
+): TemplateResult {
+  return html`<main class="entrance">
+    <h1>Gallery</h1>
+    <form
+      @submit=${(event: SubmitEvent) => {
+        event.preventDefault();
+        const fields = (event.currentTarget as HTMLFormElement).querySelectorAll("input");
+        const [email = "", password = ""] = [...fields].map(({ value }) => value);
+        enter(email, password);
+      }}
+    >
+      <label>E-mail address
+        <input type="email" autocomplete="username" required ?disabled=${busy}
+      /></label>
+      <label>Password
+        <input
+          type="password"
+          autocomplete="current-password"
+          required
+          ?disabled=${busy}
+      /></label>
+      <p class="why" role="alert">${why}</p>
+      <button ?disabled=${busy}>${busy ? "One moment" : "Sign in"}</button>
+    </form>
+    <p>
+      ${required
+        ? "Who may see these pictures has an account here. Whoever runs the gallery makes it."
+        : html`<a href="/">Back to the pictures</a>`}
+    </p>
+  </main>`;
 }
 
 function choosers(act: Actions): TemplateResult {
@@ -451,13 +500,16 @@ function nobody(state: State, act: Actions): TemplateResult {
         "Not for you to read",
         "The security rules do not let you read these records. Who may is said by `readers` where" +
           " this was deployed.",
+        state.config.signIn !== null && state.email === ""
+          ? html`<button @click=${act.signIn}>Sign in</button>`
+          : nothing,
       );
     case "failed":
       return empty("It does not answer", "It is tried again every few seconds.");
     default:
       return empty(
         "Nothing here yet",
-        state.config.uploads === null
+        !state.config.uploads
           ? "Whatever is uploaded into the bucket appears here."
           : "Drop images or a folder anywhere on this page. Each is described before your eyes.",
       );

@@ -1,0 +1,1 @@
+"""The gallery's server: what this machine and the cloud share, and what is deployed there."""
