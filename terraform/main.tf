@@ -35,6 +35,9 @@ module "describer" {
   alert_thresholds         = var.alert_thresholds
   price_per_million_tokens = var.price_per_million_tokens
   backfill_queue           = var.backfill_queue
+  enable_gallery           = var.enable_gallery
+  gallery_page             = var.gallery_page
+  manage_sign_in           = var.manage_sign_in
   budget                   = var.budget
   google_cloud_project     = var.google_cloud_project
   model                    = var.model

@@ -29,7 +29,7 @@ output "function" {
 }
 
 output "service_accounts" {
-  description = "Accounts that run, deliver and build."
+  description = "Accounts that run, deliver and build, and the gallery's."
   value       = module.describer.service_accounts
 }
 
@@ -46,6 +46,16 @@ output "firestore_rules" {
 output "backfill_command" {
   description = "Has the pictures described that were in the first bucket before, through the queue; null without one."
   value       = module.describer.backfill_command
+}
+
+output "gallery_url" {
+  description = "The gallery's page; null without one."
+  value       = module.describer.gallery_url
+}
+
+output "web_client" {
+  description = "What `initializeApp` of a web page takes, none of it secret; null without a gallery."
+  value       = module.describer.web_client
 }
 
 output "records_url" {

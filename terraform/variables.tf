@@ -242,6 +242,24 @@ variable "backfill_queue" {
   default = null
 }
 
+variable "enable_gallery" {
+  description = "Whether the gallery is deployed: a page of the records for whom `readers` lets read, with corrections and uploads for `writers`. Its page is built before, by `make gallery`."
+  type        = bool
+  default     = null
+}
+
+variable "gallery_page" {
+  description = "Folder of the built page. Null: where `make gallery` leaves it, .cache/web of the repository."
+  type        = string
+  default     = null
+}
+
+variable "manage_sign_in" {
+  description = "Whether Identity Platform is set up where the gallery asks for it: sign-in with address and password, for accounts that you make. False: the project's sign-in is set up elsewhere, and stays as it is."
+  type        = bool
+  default     = null
+}
+
 variable "budget" {
   description = "A monthly budget for the project, with notices at 50, 90 and 100 %: `billing_account` (XXXXXX-XXXXXX-XXXXXX) and `amount` in that account's currency. Null: none."
   type = object({

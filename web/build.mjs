@@ -1,5 +1,6 @@
 // Builds the page into .cache/web, or its unit tests into .cache/web-tests.
-import { copyFile, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -28,6 +29,7 @@ async function page() {
   for (const name of FILES.slice(0, 2)) {
     await copyFile(join(here, "src", name), join(folder, name));
   }
+  await writeFile(join(folder, "sources.sha256"), `${await sources()}\n`);
   let total = 0;
   for (const name of FILES) {
     total += gzipSync(await readFile(join(folder, name)), { level: 9 }).length;
@@ -38,6 +40,17 @@ async function page() {
     console.error(`The page is too large: ${said}.`);
     process.exitCode = 1;
   }
+}
+
+/** Tell from what it was built; Terraform says the same and compares (terraform/module/gallery.tf). */
+async function sources() {
+  const names = (await readdir(join(here, "src"))).map((name) => `src/${name}`);
+  const lines = [];
+  for (const name of ["build.mjs", "package-lock.json", ...names].sort()) {
+    const digest = createHash("sha256").update(await readFile(join(here, name))).digest("hex");
+    lines.push(`web/${name} ${digest}`);
+  }
+  return createHash("sha256").update(lines.join("\n")).digest("hex");
 }
 
 async function tests() {

@@ -77,8 +77,16 @@ resource "google_firestore_field" "unindexed" {
   # Otherwise `destroy` would index all that it leaves, which is paid for, and end the time to live.
   deletion_policy = var.delete_data_on_destroy ? "DELETE" : "ABANDON"
 
-  # An empty block: no index at all.
-  index_config {}
+  # An empty block: no index at all. The gallery orders by the time of the beginning, the newest first.
+  index_config {
+    dynamic "indexes" {
+      for_each = each.key == "status.startTime" && var.enable_gallery ? ["DESCENDING"] : []
+      content {
+        order       = indexes.value
+        query_scope = "COLLECTION"
+      }
+    }
+  }
 
   # Counted from when the record was finished, so that no field has to be written for it.
   dynamic "ttl_config" {

@@ -1,4 +1,4 @@
-# Who may do what, whole. Three accounts, so that none can do another's work: the one that runs
+# Who may do what, whole, but for the gallery's (gallery.tf). Three accounts, so that none can do another's work: the one that runs
 # cannot invoke, the one that invokes can read nothing, the one that builds is gone by then.
 
 resource "google_service_account" "run" {
@@ -186,13 +186,19 @@ resource "google_storage_bucket_iam_member" "build_reads_source" {
 locals {
   copies = "projects/_/buckets/gcf-v2-sources-${local.project_number}-${var.region}"
 
-  copied_source = join(" || ", [
-    "resource.name == \"${local.copies}\"",
-    "resource.name.startsWith(\"${local.copies}/objects/${var.name}/\")",
-  ])
-  copied_source_encrypted = join(" && ", [
-    "resource.name.startsWith(\"${local.copies}-\")",
-    "(resource.type == \"storage.googleapis.com/Bucket\" || resource.name.extract(\"/objects/{object}\").startsWith(\"${var.name}/\"))",
+  built = concat([var.name], var.enable_gallery ? [local.gallery_name] : [])
+
+  copied_source = join(" || ", concat(
+    ["resource.name == \"${local.copies}\""],
+    [for name in local.built : "resource.name.startsWith(\"${local.copies}/objects/${name}/\")"],
+  ))
+  copied_source_encrypted = join("", [
+    "resource.name.startsWith(\"${local.copies}-\") && (",
+    join(" || ", concat(
+      ["resource.type == \"storage.googleapis.com/Bucket\""],
+      [for name in local.built : "resource.name.extract(\"/objects/{object}\").startsWith(\"${name}/\")"],
+    )),
+    ")",
   ])
 }
 
@@ -301,7 +307,7 @@ resource "time_sleep" "keys" {
 # --- Who deploys -------------------------------------------------------------------------------
 
 locals {
-  deployers = { for pair in setproduct(["run", "trigger", "build"], var.deployers) :
+  deployers = { for pair in setproduct(concat(["run", "trigger", "build"], var.enable_gallery ? ["gallery"] : []), var.deployers) :
     "${pair[0]} ${pair[1]}" => { account = pair[0], member = pair[1] }
   }
 }
@@ -315,6 +321,7 @@ resource "google_service_account_iam_member" "deployer_acts_as" {
     run     = google_service_account.run.name
     trigger = google_service_account.trigger.name
     build   = google_service_account.build.name
+    gallery = join("", google_service_account.gallery[*].name)
   }[each.value.account]
   role   = "roles/iam.serviceAccountUser"
   member = each.value.member

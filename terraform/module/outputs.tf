@@ -46,12 +46,15 @@ output "function" {
 }
 
 output "service_accounts" {
-  description = "Accounts that run, deliver and build."
-  value = {
-    run     = google_service_account.run.email
-    trigger = google_service_account.trigger.email
-    build   = google_service_account.build.email
-  }
+  description = "Accounts that run, deliver and build, and the gallery's."
+  value = merge(
+    {
+      run     = google_service_account.run.email
+      trigger = google_service_account.trigger.email
+      build   = google_service_account.build.email
+    },
+    { for account in google_service_account.gallery : "gallery" => account.email },
+  )
 }
 
 output "source_archive" {
@@ -75,6 +78,21 @@ output "backfill_command" {
     "--queue=${google_cloud_tasks_queue.backfill[0].id}",
     "--invoker=${google_service_account.trigger.email}",
   ])
+}
+
+output "gallery_url" {
+  description = "The gallery's page; null without one."
+  value       = var.enable_gallery ? local.gallery_url : null
+
+  depends_on = [google_cloudfunctions2_function.gallery]
+}
+
+output "web_client" {
+  description = "What `initializeApp` of a web page takes, none of it secret; null without a gallery."
+  value = var.enable_gallery ? {
+    projectId = var.google_cloud_project
+    apiKey    = nonsensitive(google_apikeys_key.gallery[0].key_string)
+  } : null
 }
 
 output "records_url" {

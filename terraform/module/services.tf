@@ -26,6 +26,8 @@ locals {
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],
     var.backfill_queue == null ? [] : ["cloudtasks.googleapis.com"],
     local.cloud_trace ? ["cloudtrace.googleapis.com", "telemetry.googleapis.com"] : [],
+    var.enable_gallery ? ["apikeys.googleapis.com", "iamcredentials.googleapis.com"] : [],
+    local.gallery_signs_in ? ["identitytoolkit.googleapis.com", "securetoken.googleapis.com"] : [],
   ))
 
   # Service agents that must exist before a role or a key can be given to them. A fresh project has

@@ -37,6 +37,18 @@ resource "google_storage_bucket" "images" {
   force_destroy   = var.delete_data_on_destroy
   deletion_policy = var.delete_data_on_destroy ? "DELETE" : "ABANDON"
 
+  # What the gallery uploads goes from the page straight into the bucket.
+  # https://cloud.google.com/storage/docs/cross-origin
+  dynamic "cors" {
+    for_each = local.gallery_uploads && each.key == local.primary_bucket ? [local.gallery_url] : []
+    content {
+      origin          = [cors.value]
+      method          = ["PUT"]
+      response_header = ["Content-Type", "x-goog-content-length-range", "x-goog-generation", "x-goog-if-generation-match"]
+      max_age_seconds = 3600
+    }
+  }
+
   dynamic "encryption" {
     for_each = var.kms_keys.bucket == null ? [] : [var.kms_keys.bucket]
     content {

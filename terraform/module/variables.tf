@@ -181,9 +181,15 @@ variable "readers" {
     error_message = "readers is \"${var.readers}\": expected none, signed_in or public."
   }
 
+  # The gallery goes by it all the same: whether one has to sign in.
   validation {
-    condition     = var.readers == "none" || coalesce(var.manage_rules, var.create_database)
+    condition     = var.readers == "none" || coalesce(var.manage_rules, var.create_database) || var.enable_gallery
     error_message = "readers: security rules are not managed here (see manage_rules), so this would have no effect; take the output firestore_rules into your own rules."
+  }
+
+  validation {
+    condition     = var.readers != "none" || !var.enable_gallery
+    error_message = "readers is \"none\" with enable_gallery, so that the gallery would show nobody anything: expected signed_in or public."
   }
 }
 
@@ -404,6 +410,33 @@ variable "kms_keys" {
     condition     = var.kms_keys.database == null || var.create_database
     error_message = "kms_keys: the database exists (create_database is false), and an existing one cannot be given a key."
   }
+}
+
+# --- The gallery -------------------------------------------------------------------------------
+
+variable "enable_gallery" {
+  description = "Whether the gallery is deployed: a page of the records for whom `readers` lets read, with corrections and uploads for `writers`. Its page is built before, by `make gallery`."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "gallery_page" {
+  description = "Folder of the built page. Null: where `make gallery` leaves it, .cache/web of the repository."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = length(fileset(var.gallery_page == null ? path.module : var.gallery_page, "*")) > 0
+    error_message = "gallery_page: expected a folder with the built page."
+  }
+}
+
+variable "manage_sign_in" {
+  description = "Whether Identity Platform is set up where the gallery asks for it: sign-in with address and password, for accounts that you make. False: the project's sign-in is set up elsewhere, and stays as it is."
+  type        = bool
+  default     = true
+  nullable    = false
 }
 
 # --- Watching and paying -----------------------------------------------------------------------

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         ),
     )
     shutil.copytree(ROOT / "describer", copy / "describer")
+    shutil.copytree(ROOT / "gallery", copy / "gallery")
+    shutil.copytree(ROOT / "web" / "src", copy / "web" / "src")
+    for name in ("build.mjs", "package-lock.json"):
+        shutil.copy(ROOT / "web" / name, copy / "web" / name)
+    stub_page(copy, copy / ".cache" / "web")
     for name in ("main.py", "requirements.txt"):
         shutil.copy(ROOT / name, copy / name)
     environ = {
@@ -198,6 +204,18 @@ def rendered_rules(
     rules = folder / "firestore.rules"
     rules.write_text(json.loads(json.loads(done.stdout)), encoding="utf-8")
     return rules
+
+
+def stub_page(tree: Path, folder: Path) -> None:
+    """Leave in a folder what stands for a page built from the sources in this tree."""
+    folder.mkdir(parents=True)
+    for name in ("app.js", "icon.svg", "index.html", "style.css"):
+        (folder / name).write_text(f"the page's {name}", encoding="utf-8")
+    sources = sorted(path.name for path in (tree / "web" / "src").iterdir())
+    names = ["build.mjs", "package-lock.json", *(f"src/{name}" for name in sources)]
+    digests = {name: sha256((tree / "web" / name).read_bytes()).hexdigest() for name in names}
+    lines = "\n".join(f"web/{name} {digest}" for name, digest in digests.items())
+    (folder / "sources.sha256").write_text(f"{sha256(lines.encode()).hexdigest()}\n")
 
 
 def reset_state(workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.terraform.conftest import PROJECT, ROOT, Workspace, missing
 
+GALLERY = ("-var=enable_gallery=true", "-var=readers=signed_in", '-var=writers=["a@b.example"]')
 PINS = ROOT / "tests" / "terraform" / "requirements-checkov.txt"
 
 
@@ -38,7 +39,7 @@ def checkov() -> Path:
 def test_plan_passes(workspace: Workspace, checkov: Path) -> None:
     """No finding that is not explained beside the resource, in the plan with the most parts."""
     plan = workspace.plan(
-        f"-var=google_cloud_project={PROJECT}", "-var-file=examples/own-model.tfvars"
+        f"-var=google_cloud_project={PROJECT}", "-var-file=examples/own-model.tfvars", *GALLERY
     )
     done = subprocess.run(
         [
@@ -65,7 +66,8 @@ def test_every_exception_is_explained_and_needed(workspace: Workspace, checkov: 
     """Without the explanations, exactly those findings come back."""
     key = {"function": "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"}
     found = set()
-    for arguments in (["-var=events_topic=events"], [f"-var=kms_keys={json.dumps(key)}"]):
+    topic = "-var=events_topic=events"
+    for arguments in ([*GALLERY, topic], [f"-var=kms_keys={json.dumps(key)}"]):
         plan = workspace.plan(f"-var=google_cloud_project={PROJECT}", *arguments)
         done = subprocess.run(
             [

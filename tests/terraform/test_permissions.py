@@ -17,6 +17,7 @@ Grant = tuple[str, str, str, str]
 RUN = f"serviceAccount:describer-run@{PROJECT}.iam.gserviceaccount.com"
 TRIGGER = f"serviceAccount:describer-trigger@{PROJECT}.iam.gserviceaccount.com"
 BUILD = f"serviceAccount:describer-build@{PROJECT}.iam.gserviceaccount.com"
+GALLERY = f"serviceAccount:describer-gallery@{PROJECT}.iam.gserviceaccount.com"
 PREDICT = f"projects/{PROJECT}/roles/describer_predict"
 RECORDS = f"projects/{PROJECT}/roles/describer_records"
 ON_PROJECT = f"project {PROJECT}"
@@ -109,7 +110,7 @@ def usual(workspace: Workspace) -> Life:
 
 @pytest.fixture(scope="module")
 def unusual(workspace: Workspace) -> Life:
-    """Another model, own keys, a second bucket, someone else who deploys, a queue."""
+    """Another model, own keys, a second bucket, someone else who deploys, a queue, a gallery."""
     return live(
         workspace,
         to_the_end=False,
@@ -125,6 +126,9 @@ def unusual(workspace: Workspace) -> Life:
         delete_records=True,
         events_topic="descriptions",
         backfill_queue={"operators": [OPERATOR]},
+        enable_gallery=True,
+        readers="signed_in",
+        writers=["ada@example.com"],
     )
 
 
@@ -225,7 +229,8 @@ def test_own_roles_hold_what_the_program_calls(usual: Life, unusual: Life) -> No
 def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
     """Without Vertex AI its two grants are gone; each option adds its own."""
     keys = ("artifactregistry", "cloudfunctions", "eventarc", "run", "storage")
-    accounts = ("run", "trigger", "build")
+    accounts = ("run", "trigger", "build", "gallery")
+    reads = "roles/storage.legacyObjectReader"
     assert _grants(unusual.resources) == ALWAYS | {
         (RUN, "roles/storage.objectViewer", "bucket more-images", ""),
         (RUN, "roles/secretmanager.secretAccessor", "secret model-key", ""),
@@ -243,6 +248,12 @@ def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
         ),
         (OPERATOR, "roles/cloudtasks.enqueuer", "queue describer-backfill", ""),
         (OPERATOR, "roles/iam.serviceAccountUser", "account describer-trigger", ""),
+        # It has no right on the database: whoever asks reads with their own.
+        (GALLERY, reads, f"bucket {IMAGES}", ""),
+        (GALLERY, reads, "bucket more-images", ""),
+        (GALLERY, "roles/storage.objectCreator", f"bucket {IMAGES}", ""),
+        (GALLERY, "roles/iam.serviceAccountTokenCreator", "account describer-gallery", ""),
+        ("allUsers", "roles/run.invoker", "service describer-gallery", ""),
     }
 
 
@@ -295,6 +306,9 @@ def test_build_reads_its_own_copied_source(
     [
         pytest.param("us-central1-5f", "Bucket", True, id="bucket"),
         pytest.param("us-central1-5f/objects/describer/source.zip", "Object", True, id="own"),
+        pytest.param(
+            "us-central1-5f/objects/describer-gallery/source.zip", "Object", True, id="gallery"
+        ),
         pytest.param("us-central1-5f/objects/payroll/source.zip", "Object", False, id="other"),
         pytest.param("us-central1/objects/describer/source.zip", "Object", False, id="no-key"),
         pytest.param("us-east1-5f/objects/describer/source.zip", "Object", False, id="region"),

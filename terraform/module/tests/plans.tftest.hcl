@@ -679,6 +679,104 @@ run "a_queue_for_what_was_there_before" {
   }
 }
 
+run "gallery_with_sign_in" {
+  command = apply
+
+  variables {
+    enable_gallery = true
+    readers        = "signed_in"
+    writers        = ["ada@example.com"]
+    buckets        = { "a-second-bucket" = {} }
+  }
+
+  assert {
+    condition = (
+      google_cloudfunctions2_function.gallery[0].service_config[0].ingress_settings == "ALLOW_ALL"
+      && google_cloudfunctions2_function.gallery[0].service_config[0].min_instance_count == 0
+      && google_cloudfunctions2_function.gallery[0].build_config[0].entry_point == "serve_gallery"
+      && google_cloudfunctions2_function.describe.service_config[0].ingress_settings == "ALLOW_INTERNAL_ONLY"
+    )
+    error_message = "The gallery is open to the internet and rests at nothing; the function stays closed."
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.gallery[0].service_config[0].environment_variables["BUCKETS"] == "test-project-describer-images,a-second-bucket"
+    error_message = "Uploads go into the first bucket."
+  }
+
+  assert {
+    condition     = one(one(google_firestore_field.unindexed["status.startTime"].index_config).indexes).order == "DESCENDING"
+    error_message = "The page orders by the time of the beginning."
+  }
+
+  assert {
+    condition = alltrue([for field, resource in google_firestore_field.unindexed :
+      length(one(resource.index_config).indexes) == 0 if field != "status.startTime"
+    ])
+    error_message = "All other fields stay without an index."
+  }
+
+  assert {
+    condition     = one(google_storage_bucket.images["test-project-describer-images"].cors).origin == tolist(["https://describer-gallery-123456789012.us-central1.run.app"]) && one(google_storage_bucket.images["test-project-describer-images"].cors).method == tolist(["PUT"])
+    error_message = "Only the page puts objects, and only into the first bucket."
+  }
+
+  assert {
+    condition     = length(google_storage_bucket.images["a-second-bucket"].cors) == 0 && google_storage_bucket.images["test-project-describer-images"].public_access_prevention == "enforced"
+    error_message = "No bucket is public."
+  }
+
+  assert {
+    condition     = google_identity_platform_config.this[0].client[0].permissions[0].disabled_user_signup && google_identity_platform_config.this[0].sign_in[0].email[0].enabled
+    error_message = "With address and password, and nobody makes an account for themselves."
+  }
+
+  assert {
+    condition     = toset(google_apikeys_key.gallery[0].restrictions[0].api_targets[*].service) == toset(["firestore.googleapis.com", "identitytoolkit.googleapis.com", "securetoken.googleapis.com"])
+    error_message = "The key is good for what the page asks, and for nothing else."
+  }
+
+  assert {
+    condition     = output.gallery_url == "https://describer-gallery-123456789012.us-central1.run.app" && output.web_client.projectId == "test-project"
+    error_message = "Wrong address."
+  }
+}
+
+run "gallery_for_everybody" {
+  command = apply
+
+  variables {
+    enable_gallery = true
+    readers        = "public"
+  }
+
+  assert {
+    condition     = length(google_identity_platform_config.this) == 0 && length(google_storage_bucket_iam_member.gallery_creates_images) == 0 && length(google_storage_bucket.images["test-project-describer-images"].cors) == 0
+    error_message = "Nobody signs in, and nobody uploads."
+  }
+
+  assert {
+    condition     = !contains(local.services, "identitytoolkit.googleapis.com")
+    error_message = "What is not used is not turned on."
+  }
+}
+
+run "gallery_with_a_sign_in_of_its_own" {
+  command = plan
+
+  variables {
+    enable_gallery  = true
+    readers         = "signed_in"
+    manage_sign_in  = false
+    create_database = false
+  }
+
+  assert {
+    condition     = length(google_identity_platform_config.this) == 0 && length(google_firebaserules_release.records) == 0
+    error_message = "The project's sign-in and its rules stay as they are."
+  }
+}
+
 run "quiet_logs_are_warned_of" {
   command = plan
 

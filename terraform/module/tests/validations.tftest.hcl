@@ -1565,3 +1565,31 @@ run "worker_pool_by_name_alone" {
 
   expect_failures = [var.worker_pool]
 }
+
+run "gallery_that_shows_nobody_anything" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    enable_gallery = true
+  }
+
+  expect_failures = [var.readers]
+}
+
+run "gallery_page_that_is_not_there" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    gallery_page = "no-such-folder"
+  }
+
+  expect_failures = [var.gallery_page]
+}
