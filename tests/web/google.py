@@ -74,6 +74,7 @@ class Google:
         passwords: by e-mail address; without one nobody has such an account.
         unverified: addresses that nobody has confirmed.
         ended: addresses whose refresh tokens are not taken any more.
+        seconds: for which its ID tokens are said to be good.
         origins: pages that may put objects, as a bucket's CORS says.
         asked: method and path of each request.
     """
@@ -85,6 +86,7 @@ class Google:
         self.passwords: dict[str, str] = {}
         self.unverified: set[str] = set()
         self.ended: set[str] = set()
+        self.seconds = 3600
         self.origins: set[str] = set()
         self.asked: list[str] = []
         self.tokens = Key()
@@ -196,7 +198,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         token = self.google.id_token(email)
         uid = email.partition("@")[0]
-        told = {"idToken": token, "refreshToken": f"refresh {email}", "expiresIn": "3600"}
+        told = {
+            "idToken": token,
+            "refreshToken": f"refresh {email}",
+            "expiresIn": str(self.google.seconds),
+        }
         self._send(200, {**told, "localId": uid, "email": email, "registered": True})
 
     def _renew(self, asked: dict[str, str]) -> None:
@@ -204,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         if email in self.google.ended or email not in self.google.passwords:
             self._send(400, {"error": {"code": 400, "message": "TOKEN_EXPIRED"}})
             return
-        told = {"id_token": self.google.id_token(email), "expires_in": "3600"}
+        told = {"id_token": self.google.id_token(email), "expires_in": str(self.google.seconds)}
         uid = email.partition("@")[0]
         self._send(200, {**told, "refresh_token": asked["refresh_token"], "user_id": uid})
 

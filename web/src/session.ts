@@ -177,7 +177,7 @@ export class Session {
   }
 
   #over(): void {
-    this.#token = this.#refresh = "";
+    this.#token = this.#refresh = this.email = "";
     clearTimeout(this.#timer);
     sessionStorage.removeItem(KEPT);
     for (const listener of this.#listeners) listener(null);

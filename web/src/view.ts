@@ -53,7 +53,8 @@ export function page(state: State, act: Actions): TemplateResult {
   return html`
     <header class="top">
       <h1>Gallery</h1>
-      ${panel(state.live)} ${state.config.uploads ? choosers(act) : nothing} ${account(state, act)}
+      ${panel(state.live)}
+      <div class="ends">${state.config.uploads ? choosers(act) : nothing} ${account(state, act)}</div>
     </header>
     ${guard([state.filters, state.choices], () => tools(state, act))}
     <main id="wall" tabindex="-1">
