@@ -453,7 +453,8 @@ class Pipeline:
 
     @asynccontextmanager
     async def _paying(self) -> AsyncIterator[None]:
-        """Count one more call of the model."""
+        """Count one more call of the model, which is not begun any more at a shutdown."""
+        self._check_shutdown()
         day = await self._brake.take()
         try:
             yield

@@ -558,6 +558,21 @@ def test_a_shutdown_in_the_midst_of_a_repair_writes_the_description() -> None:
     assert b.model.hung_up == 1
 
 
+def test_no_repair_begins_at_a_shutdown() -> None:
+    """There is no time for it; the description is written at once."""
+
+    async def scenario(b: Bench) -> None:
+        working = asyncio.ensure_future(b.deliver())
+        await asyncio.sleep(1.5)
+        b.pipeline.shut_down()
+        assert (await working).outcome == "described"
+
+    ending = Script([Chunk(TEXT), Chunk("", "stop"), 2.0, Chunk("", None, PAID)])
+    b = bench(scenario, model=ScriptedModel([ending, WHOLE]), environ=ASKED)
+    assert (b.record["description"], b.record["repaired"]) == (TEXT, False)
+    assert len(b.model.begun) == 1
+
+
 def test_a_worker_that_dies_in_the_midst_of_a_repair_costs_one_attempt() -> None:
     """As any that broke after the model had begun; meanwhile its lease is kept up."""
 
