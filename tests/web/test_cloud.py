@@ -112,6 +112,7 @@ def test_url_shows_nothing_else(site: Cloud, records: Records) -> None:
         pytest.param({"alg": "HS256"}, id="another algorithm"),
         pytest.param({"kid": "another"}, id="unknown key"),
         pytest.param({"kid": None}, id="no key"),
+        pytest.param({"kid": ["a"]}, id="a list for a key"),
         pytest.param({"key": Key()}, id="forged"),
     ],
 )
