@@ -179,6 +179,17 @@ def rights(read: Deployment) -> Iterator[Right]:
             ("project", "trigger"),
             "what is queued is delivered without an identity, and refused",
         )
+    # Made early where a key is to be given to them, and then without the role that Google gives.
+    early = ("artifactregistry", "cloudfunctions", "run")
+    for user in early if read.function.get("kmsKeyName") else ():
+        yield Right(
+            f"agent of {user}",
+            agents[user],
+            f"roles/{user}.serviceAgent",
+            (),
+            ("project",),
+            "images cannot be pulled, or the function not be deployed",
+        )
     for key, users in read.encryption_keys.items():
         for user in sorted(users):
             yield Right(

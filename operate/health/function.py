@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from describer.errors import SettingsError
 from describer.settings import Settings
 from operate.cloud import NotReadError, Unread
-from operate.health.finding import Finding, ok, wrong
+from operate.health.finding import Finding, ok, unchecked, wrong
 from operate.health.reading import Deployment, mapping
 
 # Tokens are refused from some minutes on; ages and times that are told here are wrong long before.
@@ -19,6 +19,7 @@ _SKEW_SECONDS = 60.0
 # Besides the stream: claim, the wait for memory, and record; as Terraform asks for.
 _BESIDES_SECONDS = 120
 _NAMES_SHOWN = 5
+_LATER = "ask again in some minutes"
 # As terraform/module/services.tf enables them; a test compares the two.
 _SERVICES = (
     "artifactregistry cloudbuild cloudfunctions eventarc firebaserules firestore iam logging "
@@ -94,7 +95,10 @@ def check_clock(read: Deployment) -> Iterator[Finding]:
 def check_function(read: Deployment) -> Iterator[Finding]:
     """Look whether the function is deployed as Terraform does."""
     function, state = read.function, read.function.get("state")
-    faults, redeploy = [], "terraform apply"
+    faults = []
+    if state == "DEPLOYING":
+        yield unchecked("function", "it is being deployed", _LATER)
+        return
     if state != "ACTIVE":
         said = "; ".join(
             str(mapping(one).get("message")) for one in function.get("stateMessages") or []
@@ -109,7 +113,7 @@ def check_function(read: Deployment) -> Iterator[Finding]:
     ):
         faults.append(f"a delivery may take {seconds} s, a stream with the rest {least:g}")
     if faults:
-        yield wrong("function", "; ".join(faults), redeploy)
+        yield wrong("function", "; ".join(faults), "terraform apply")
     else:
         yield ok("function", f"{read.name} in {read.region}, {read.build.get('runtime')}")
 
@@ -140,6 +144,9 @@ def check_revision(read: Deployment) -> Iterator[Finding]:
         yield wrong("revision", "the function has no service", "terraform apply")
         return
     service = read.read("service")
+    if service.get("reconciling"):
+        yield unchecked("revision", "Cloud Run is going over to another", _LATER)
+        return
     made, ready = (
         str(service.get(which) or "").rpartition("/")[2]
         for which in ("latestCreatedRevision", "latestReadyRevision")
@@ -178,7 +185,7 @@ def check_accounts(read: Deployment) -> Iterator[Finding]:
             try:
                 disabled = read.read(f"account {which}").get("disabled")
             except NotReadError as exc:
-                yield Finding(check, "unchecked", str(exc))
+                yield unchecked(check, str(exc))
                 continue
             if disabled:
                 remedy = f"gcloud iam service-accounts enable {email}"

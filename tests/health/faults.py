@@ -187,6 +187,8 @@ def removals(state: State) -> None:
     state.environment["DELETE_RECORDS"] = "true"
     state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"].append("datastore.entities.delete")
     for address in (OWN_TRIGGERS, FURTHER_TRIGGERS):
+        if address not in state.answers:
+            continue
         listed = state.answers[address]["triggers"]
         for event in ("archived", "deleted"):
             copy = json.loads(json.dumps(listed[0]))
@@ -196,8 +198,8 @@ def removals(state: State) -> None:
             name = f"projects/{PROJECT}/subscriptions/{copy['name'].rpartition('/')[2]}-sub"
             copy["transport"]["pubsub"]["subscription"] = name
             listed.append(copy)
-            further = state.answers[FURTHER_SUB]
-            state.answers[f"{PUBSUB}/{name}"] = {**further, "name": name}
+            own = state.answers[OWN_SUB]
+            state.answers[f"{PUBSUB}/{name}"] = {**own, "name": name, "ackDeadlineSeconds": 10}
 
 
 def traces(state: State) -> None:

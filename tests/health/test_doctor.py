@@ -16,6 +16,8 @@ from operate.health.checks import examine
 from operate.health.reading import Deployment, read_deployment
 from tests.health.faults import (
     FAULTS,
+    FURTHER_SUB,
+    FURTHER_TRIGGERS,
     SIGNER,
     TRIGGER_POLICY,
     VIEWER,
@@ -44,6 +46,7 @@ from tests.health.sound import (
     ROLES,
     ROOT,
     RUN,
+    SERVICE,
     State,
     agent,
     binding,
@@ -81,6 +84,9 @@ def checks(findings: list[dict[str, str]]) -> list[str]:
 def without_more(state: State) -> None:
     """One bucket, no queue, nobody to sign for it: what Terraform makes by default."""
     state.environment["BUCKETS"] = IMAGES
+    for part in (f"{BUCKETS}/{MORE}", FURTHER_TRIGGERS, QUEUE, FURTHER_SUB):
+        for address in [one for one in state.answers if one.startswith(part)]:
+            del state.answers[address]
     state.disable("cloudtasks.googleapis.com")
     state.ungrant(POLICY, "roles/cloudtasks.serviceAgent", agent("gcp-sa-cloudtasks"))
 
@@ -109,8 +115,14 @@ def own_keys(state: State) -> None:
         for use in ("function", "bucket", "database")
     }
     state.function["kmsKeyName"] = keys["function"]
-    for bucket in (IMAGES, MORE):
-        state.answers[f"{BUCKETS}/{bucket}"]["encryption"] = {"defaultKmsKeyName": keys["bucket"]}
+    without_more(state)
+    state.answers[f"{BUCKETS}/{IMAGES}"]["encryption"] = {"defaultKmsKeyName": keys["bucket"]}
+    for service, kind in {
+        "artifactregistry": "gcp-sa-artifactregistry",
+        "cloudfunctions": "gcf-admin-robot",
+        "run": "serverless-robot-prod",
+    }.items():
+        state.policy(POLICY).append(binding(f"roles/{service}.serviceAgent", agent(kind)))
     state.answers[DATABASE]["cmekConfig"] = {"kmsKeyName": keys["database"]}
     kinds = {
         "function": "artifactregistry eventarc storage",
@@ -292,6 +304,18 @@ def test_what_may_not_be_read_is_neither_well_nor_wrong(host: str, status: int) 
     assert result.exit_code == 3
     reasons = " ".join(finding["message"] for finding in found["unchecked"])
     assert "no right to look (" in reasons if status == 403 else f"{host} answered 503" in reasons
+
+
+def test_a_deployment_under_way_is_not_judged() -> None:
+    """Neither the function nor its revision is what it is going to be."""
+    state = sound()
+    state.function["state"] = "DEPLOYING"
+    state.answers[SERVICE] |= {"reconciling": True, "latestCreatedRevision": "a/new"}
+    result = run(state, "--json")
+    found = report(result)
+    assert found["wrong"] == []
+    assert checks(found["unchecked"]) == ["function", "revision"]
+    assert {finding["remedy"] for finding in found["unchecked"]} == {"ask again in some minutes"}
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -9,13 +9,19 @@ import pytest
 from tests.health import sound as google
 from tests.health.faults import removals, traces
 from tests.health.sound import IMAGES, MORE, NUMBER, PROJECT, REGION, State, sound
-from tests.health.test_doctor import report, reuse, run
+from tests.health.test_doctor import own_keys, report, reuse, run
 from tests.terraform.conftest import Workspace
-from tests.terraform.test_permissions import Life, live
+from tests.terraform.test_permissions import KEY, Life, live
 
 # Google gives this one itself when its API is enabled.
 # https://docs.cloud.google.com/iam/docs/service-agents
 _GOOGLES_OWN = {("gcp-sa-cloudtasks", "roles/cloudtasks.serviceAgent", "project", "")}
+# The stand-in provider names all agents alike; these two have names of their own.
+# https://docs.cloud.google.com/iam/docs/service-agents
+_NAMED_OTHERWISE = {
+    "gcp-sa-cloudfunctions": "gcf-admin-robot",
+    "gcp-sa-run": "serverless-robot-prod",
+}
 Grant = tuple[str, str, str, str]
 
 
@@ -32,12 +38,11 @@ def life(workspace: Workspace) -> Life:
 
 @pytest.fixture(scope="module")
 def more(workspace: Workspace) -> Life:
-    """Records that go with their objects, texts that are reused, and traces."""
+    """Keys of one's own, records that go with their objects, texts that are reused, and traces."""
     return live(
         workspace,
         to_the_end=False,
-        buckets={MORE: {"location": "eu"}},
-        backfill_queue={},
+        kms_keys={use: KEY + use for use in ("function", "bucket", "database")},
         delete_records=True,
         reuse=True,
         traces_endpoint="https://telemetry.googleapis.com/v1/traces",
@@ -47,7 +52,7 @@ def more(workspace: Workspace) -> Life:
 def with_more() -> State:
     """Give what the APIs say of that."""
     state = sound()
-    for change in (removals, reuse, traces):
+    for change in (own_keys, removals, reuse, traces):
         change(state)
     return state
 
@@ -65,7 +70,8 @@ def function(life: Life) -> dict[str, Any]:
 
 def _who(member: str) -> str:
     """Give an agent by its kind, and an account by its name: numbers are stand-ins."""
-    return re.sub(r"serviceAccount:(service-\d+@)?([\w-]+).*", r"\2", member)
+    name = re.sub(r"serviceAccount:(service-\d+@)?([\w-]+).*", r"\2", member)
+    return _NAMED_OTHERWISE.get(name, name)
 
 
 def _condition(expression: str) -> str:
@@ -73,7 +79,12 @@ def _condition(expression: str) -> str:
 
 
 def _made(life: Life) -> set[Grant]:
-    places = {"repository": "repository", "service_account_id": "account", "bucket": "bucket"}
+    places = {
+        "repository": "repository",
+        "service_account_id": "account",
+        "bucket": "bucket",
+        "crypto_key_id": "key",
+    }
     found = set()
     for resource in life.resources:
         if not resource["type"].endswith("_iam_member"):
@@ -96,6 +107,7 @@ def _expected(state: State) -> set[Grant]:
         name = address.removesuffix(":getIamPolicy").removesuffix("/iam").rpartition("/")[2]
         kind = {
             "artifactregistry.googleapis.com": "repository",
+            "cloudkms.googleapis.com": "key",
             "cloudresourcemanager.googleapis.com": "project",
             "iam.googleapis.com": "account",
             "run.googleapis.com": "service",
@@ -119,7 +131,7 @@ def test_every_grant_is_looked_for(life: Life) -> None:
 
 def test_every_grant_of_the_options_is_looked_for(more: Life) -> None:
     """The same with all that adds one."""
-    assert _expected(with_more()) == _made(more) | _GOOGLES_OWN
+    assert _expected(with_more()) == _made(more)
 
 
 def test_own_roles_hold_the_same(life: Life, more: Life) -> None:
