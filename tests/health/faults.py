@@ -17,15 +17,12 @@ from tests.health.sound import (
     FIELDS,
     FUNCTION,
     FUNCTIONS,
-    FURTHER_SUBSCRIPTION,
     IMAGES,
     MORE,
-    OWN_SUBSCRIPTION,
     POLICY,
     PREDICT,
     PROJECT,
     PROJECT_AT,
-    PUBSUB,
     QUEUE,
     RECORDS,
     REGION,
@@ -36,23 +33,32 @@ from tests.health.sound import (
     RUN,
     SERIES,
     SERVICE,
-    SERVICES,
     SOURCE,
     TRIGGER,
-    TRIGGERS,
     State,
     agent,
     archive,
     binding,
     member,
 )
+from tests.health.variants import (
+    ENCRYPT,
+    FURTHER_SUB,
+    FURTHER_TRIGGERS,
+    KEYS,
+    OWN_SUB,
+    OWN_TRIGGERS,
+    SECRET,
+    SIGNER,
+    TRIGGER_POLICY,
+    VIEWER,
+    another_model,
+    own_keys,
+    removals,
+    traces,
+)
 
 Break = Callable[[State], object]
-VIEWER = "roles/storage.objectViewer"
-SIGNER = "roles/iam.serviceAccountOpenIdTokenCreator"
-OWN_SUB, FURTHER_SUB = f"{PUBSUB}/{OWN_SUBSCRIPTION}", f"{PUBSUB}/{FURTHER_SUBSCRIPTION}"
-OWN_TRIGGERS, FURTHER_TRIGGERS = (f"{TRIGGERS}/{at}/triggers" for at in (REGION, "eu"))
-TRIGGER_POLICY = f"{ACCOUNTS}/{TRIGGER.replace('@', '%40')}:getIamPolicy"
 
 
 @dataclass(frozen=True)
@@ -175,39 +181,6 @@ def twice(state: State) -> None:
     copy = json.loads(json.dumps(state.function))
     copy["name"] = FUNCTION.replace(REGION, "europe-west4")
     state.answers[FUNCTIONS]["functions"].append(copy)
-
-
-def enable(state: State, service: str) -> None:
-    """Enable an API."""
-    state.answers[SERVICES]["services"].append({"config": {"name": service}, "state": "ENABLED"})
-
-
-def removals(state: State) -> None:
-    """Records go with their objects: two more triggers for each bucket, one more permission."""
-    state.environment["DELETE_RECORDS"] = "true"
-    state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"].append("datastore.entities.delete")
-    for address in (OWN_TRIGGERS, FURTHER_TRIGGERS):
-        if address not in state.answers:
-            continue
-        listed = state.answers[address]["triggers"]
-        for event in ("archived", "deleted"):
-            copy = json.loads(json.dumps(listed[0]))
-            copy["name"] += f"-{event}"
-            copy["eventFilters"][0]["value"] = f"google.cloud.storage.object.v1.{event}"
-            copy["destination"] = {"cloudRun": {"service": "describer", "region": REGION}}
-            name = f"projects/{PROJECT}/subscriptions/{copy['name'].rpartition('/')[2]}-sub"
-            copy["transport"]["pubsub"]["subscription"] = name
-            listed.append(copy)
-            own = state.answers[OWN_SUB]
-            state.answers[f"{PUBSUB}/{name}"] = {**own, "name": name, "ackDeadlineSeconds": 10}
-
-
-def traces(state: State) -> None:
-    """To Cloud Trace."""
-    state.environment["TRACES_ENDPOINT"] = "https://telemetry.googleapis.com/v1/traces"
-    enable(state, "cloudtrace.googleapis.com")
-    enable(state, "telemetry.googleapis.com")
-    state.policy(POLICY).append(binding("roles/telemetry.tracesWriter", member(RUN)))
 
 
 def both(first: Break, second: Break) -> Break:
@@ -609,6 +582,38 @@ FAULTS = [
         "APIs",
         "telemetry.googleapis.com",
         "gcloud services enable",
+    ),
+    Fault(
+        "key-of-the-bucket",
+        both(
+            own_keys, ungranted(KEYS + "bucket:getIamPolicy", ENCRYPT, agent("gs-project-accounts"))
+        ),
+        "storage uses bucket",
+        "gs-project-accounts",
+    ),
+    Fault(
+        "key-of-the-database",
+        both(
+            own_keys, ungranted(KEYS + "database:getIamPolicy", ENCRYPT, agent("gcp-sa-firestore"))
+        ),
+        "firestore uses database",
+        "lacks",
+    ),
+    Fault(
+        "agent-made-early",
+        both(own_keys, ungranted(POLICY, "roles/run.serviceAgent", agent("serverless-robot-prod"))),
+        "agent of run",
+        "lacks",
+    ),
+    Fault(
+        "key-of-the-model",
+        both(
+            another_model,
+            ungranted(SECRET, "roles/secretmanager.secretAccessor", member(RUN)),
+        ),
+        "run reads model-key",
+        "does not start",
+        unchecked=("model own",),
     ),
     Fault("reuse-cannot-list", variable("REUSE", "true"), "run writes records", "lacks"),
     Fault(

@@ -16,42 +16,33 @@ from operate.health.checks import examine
 from operate.health.reading import Deployment, read_deployment
 from tests.health.faults import (
     FAULTS,
-    FURTHER_SUB,
-    FURTHER_TRIGGERS,
-    SIGNER,
-    TRIGGER_POLICY,
-    VIEWER,
     Break,
     Fault,
-    enable,
     gone,
-    removals,
     rules,
-    traces,
 )
 from tests.health.server import apis
 from tests.health.sound import (
-    BUCKETS,
-    BUILD,
-    DATABASE,
     IMAGES,
     MORE,
-    POLICY,
-    PREDICT,
     PROJECT,
     QUEUE,
-    RECORDS,
     REGION,
     RELEASE,
-    ROLES,
     ROOT,
-    RUN,
     SERVICE,
     State,
-    agent,
-    binding,
-    member,
     sound,
+)
+from tests.health.variants import (
+    another_database,
+    another_model,
+    broader_roles,
+    own_keys,
+    removals,
+    reuse,
+    traces,
+    without_more,
 )
 
 
@@ -79,99 +70,6 @@ def checks(findings: list[dict[str, str]]) -> list[str]:
 
 
 # --- A sound deployment -------------------------------------------------------------------------
-
-
-def without_more(state: State) -> None:
-    """One bucket, no queue, nobody to sign for it: what Terraform makes by default."""
-    state.environment["BUCKETS"] = IMAGES
-    for part in (f"{BUCKETS}/{MORE}", FURTHER_TRIGGERS, QUEUE, FURTHER_SUB):
-        for address in [one for one in state.answers if one.startswith(part)]:
-            del state.answers[address]
-    state.disable("cloudtasks.googleapis.com")
-    state.ungrant(POLICY, "roles/cloudtasks.serviceAgent", agent("gcp-sa-cloudtasks"))
-
-
-def another_model(state: State) -> None:
-    """A server of one's own, whose key is a secret; no Vertex AI at all."""
-    state.environment.update(OPENAI_BASE_URL="http://127.0.0.1:9/v1", MODEL="own")
-    state.function["serviceConfig"]["secretEnvironmentVariables"] = [
-        {"key": "OPENAI_API_KEY", "projectId": PROJECT, "secret": "model-key", "version": "latest"}
-    ]
-    secret = f"projects/{PROJECT}/secrets/model-key"
-    state.answers[f"secretmanager.googleapis.com/v1/{secret}:getIamPolicy"] = {
-        "bindings": [binding("roles/secretmanager.secretAccessor", member(RUN))]
-    }
-    state.disable("aiplatform.googleapis.com")
-    enable(state, "secretmanager.googleapis.com")
-    state.ungrant(POLICY, PREDICT, member(RUN))
-    del state.answers[f"{ROLES}/{PREDICT}"]
-
-
-def own_keys(state: State) -> None:
-    """A key each for function, buckets and database."""
-    enable(state, "cloudkms.googleapis.com")
-    keys = {
-        use: f"projects/k/locations/l/keyRings/r/cryptoKeys/{use}"
-        for use in ("function", "bucket", "database")
-    }
-    state.function["kmsKeyName"] = keys["function"]
-    without_more(state)
-    state.answers[f"{BUCKETS}/{IMAGES}"]["encryption"] = {"defaultKmsKeyName": keys["bucket"]}
-    for service, kind in {
-        "artifactregistry": "gcp-sa-artifactregistry",
-        "cloudfunctions": "gcf-admin-robot",
-        "run": "serverless-robot-prod",
-    }.items():
-        state.policy(POLICY).append(binding(f"roles/{service}.serviceAgent", agent(kind)))
-    state.answers[DATABASE]["cmekConfig"] = {"kmsKeyName": keys["database"]}
-    kinds = {
-        "function": "artifactregistry eventarc storage",
-        "bucket": "storage",
-        "database": "firestore",
-    }
-    role = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
-    for use, agents in kinds.items():
-        spelt = [
-            agent("gs-project-accounts" if one == "storage" else f"gcp-sa-{one}")
-            for one in agents.split()
-        ]
-        more = [agent("gcf-admin-robot"), agent("serverless-robot-prod")]
-        members = spelt + (more if use == "function" else [])
-        state.answers[f"cloudkms.googleapis.com/v1/{keys[use]}:getIamPolicy"] = {
-            "bindings": [binding(role, *members)]
-        }
-    (copied,) = (one for one in state.policy(POLICY) if one["role"] == VIEWER)
-    copies = copied["condition"]["expression"].partition('"')[2].partition('"')[0]
-    copied["condition"]["expression"] = (
-        f'resource.name.startsWith("{copies}-") && '
-        '(resource.type == "storage.googleapis.com/Bucket" || '
-        'resource.name.extract("/objects/{object}").startsWith("describer/"))'
-    )
-
-
-def broader_roles(state: State) -> None:
-    """Other roles that hold the same permissions, on the project."""
-    state.ungrant(TRIGGER_POLICY, SIGNER, agent("gcp-sa-pubsub"))
-    state.policy(POLICY).append(binding("roles/pubsub.serviceAgent", agent("gcp-sa-pubsub")))
-    state.ungrant(POLICY, "roles/logging.logWriter", member(BUILD))
-    state.policy(POLICY).append(binding("roles/editor", member(BUILD)))
-
-
-def reuse(state: State) -> None:
-    """Texts are reused, for which records are listed."""
-    state.environment["REUSE"] = "true"
-    state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"].append("datastore.entities.list")
-
-
-def another_database(state: State) -> None:
-    """A database that has a name, and rules of its own."""
-    state.environment["FIRESTORE_DATABASE"] = "pictures"
-    for address in [one for one in state.answers if one.startswith(DATABASE)]:
-        state.answers[address.replace("(default)", "pictures")] = state.answers.pop(address)
-    state.answers[f"{RELEASE}/pictures"] = state.answers.pop(RELEASE)
-    (records,) = (one for one in state.policy(POLICY) if one["role"] == RECORDS)
-    condition = records["condition"]
-    condition["expression"] = condition["expression"].replace("(default)", "pictures")
 
 
 def own_rules(state: State) -> None:
