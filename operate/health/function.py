@@ -108,9 +108,9 @@ def check_function(read: Deployment) -> Iterator[Finding]:
         faults.append(f"its entry point is {entry}, not describe_image")
     if (ingress := read.service.get("ingressSettings")) != "ALLOW_INTERNAL_ONLY":
         faults.append(f"its ingress is {ingress}, not ALLOW_INTERNAL_ONLY")
-    if not (seconds := int(read.service.get("timeoutSeconds") or 0)) >= (
-        least := read.settings.stream_timeout_seconds + _BESIDES_SECONDS
-    ):
+    seconds = int(read.service.get("timeoutSeconds") or 0)
+    least = read.settings.stream_timeout_seconds + _BESIDES_SECONDS
+    if seconds < least:
         faults.append(f"a delivery may take {seconds} s, a stream with the rest {least:g}")
     if faults:
         yield wrong("function", "; ".join(faults), "terraform apply")

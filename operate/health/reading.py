@@ -195,9 +195,8 @@ class Deployment:
             agents = {"artifactregistry", "cloudfunctions", "eventarc", "run", "storage"}
             used.setdefault(str(key), set()).update(agents)
         for bucket in self.buckets:
-            if key := mapping(self._found(f"bucket {bucket}").get("encryption")).get(
-                "defaultKmsKeyName"
-            ):
+            encryption = mapping(self._found(f"bucket {bucket}").get("encryption"))
+            if key := encryption.get("defaultKmsKeyName"):
                 used.setdefault(str(key), set()).add("storage")
         if key := mapping(self._found("database").get("cmekConfig")).get("kmsKeyName"):
             used.setdefault(str(key), set()).add("firestore")

@@ -1,5 +1,6 @@
 """`describer doctor`: silent on a sound deployment, each planted fault found by its own line."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from describer.settings import DEFAULT_MODEL
 from operate.cli import describer
 from operate.cloud import EMULATOR, Cloud, Unread
 from operate.health.checks import examine
+from operate.health.function import check_archive
 from operate.health.reading import Deployment, read_deployment
 from tests.health.faults import (
     FAULTS,
@@ -54,6 +56,14 @@ def run(state: State, *arguments: str, **environ: str) -> Result:
     if found.exception and not isinstance(found.exception, SystemExit):
         raise found.exception
     return found
+
+
+def asked(state: State, **options: float) -> Deployment:
+    """Ask for all that is judged."""
+    with apis(state) as running, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(EMULATOR, running.host)
+        with contextlib.closing(Cloud(PROJECT, None, **options)) as cloud:
+            return read_deployment(cloud, "describer", None)
 
 
 def report(result: Result) -> dict[str, list[dict[str, str]]]:
@@ -170,16 +180,23 @@ def test_each_planted_fault_is_found_by_its_own_line(fault: Fault) -> None:
 def test_a_model_near_its_end_is_told() -> None:
     """From so many days before, and after; on the day before that, nothing is said."""
     model = DEFAULT_MODEL.removeprefix("google/")
-    with apis(sound()) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(EMULATOR, running.host)
-        cloud = Cloud(PROJECT, None)
-        read = read_deployment(cloud, "describer", None)
-        cloud.close()
+    read = asked(sound())
     for days, told in ((WARNED_DAYS + 1, 0), (WARNED_DAYS, 1), (-1, 1)):
         day = RETIRED_FROM[model] - timedelta(days=days)
         read.now = read.now.replace(year=day.year, month=day.month, day=day.day)
         wrong = [one for one in examine(read) if one.state == "wrong"]
         assert [one.check for one in wrong] == ["retirement"] * told
+
+
+def test_an_installed_program_compares_its_package_alone() -> None:
+    """It has neither entry point nor pins beside it; a change of the package is found."""
+    read = asked(sound())
+    read.here = {name: text for name, text in read.here.items() if name.startswith("describer/")}
+    assert [one.state for one in check_archive(read)] == ["ok"]
+    read.here = {**read.here, "describer/values.py": b"# newer"}
+    (told,) = check_archive(read)
+    assert told.state == "wrong"
+    assert "changed: describer/values.py" in told.message
 
 
 # --- What cannot be looked at -------------------------------------------------------------------
@@ -234,11 +251,7 @@ def test_a_silent_api_is_waited_for_so_long() -> None:
     """And not for each of its questions one after the other."""
     state = sound()
     state.silent.add("eventarc.googleapis.com")
-    with apis(state) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(EMULATOR, running.host)
-        cloud = Cloud(PROJECT, None, timeout_seconds=0.3)
-        read = read_deployment(cloud, "describer", None)
-        cloud.close()
+    read = asked(state, timeout_seconds=0.3)
     unread = {
         what: answer.why for what, answer in read.answers.items() if isinstance(answer, Unread)
     }
