@@ -1,28 +1,25 @@
-"""`describer doctor`: silent on a sound deployment, each planted fault found by its own line."""
+"""`describer doctor`: silent on a sound deployment, and honest about what it cannot look at."""
 
-import contextlib
-import json
 import subprocess
 import sys
 from datetime import timedelta
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from describer.model.lifetimes import RETIRED_FROM, WARNED_DAYS
 from describer.settings import DEFAULT_MODEL
 from operate.cli import describer
-from operate.cloud import EMULATOR, Cloud, Unread
+from operate.cloud import EMULATOR, Unread
 from operate.health.checks import examine
 from operate.health.function import check_archive
-from operate.health.reading import Deployment, read_deployment
+from operate.health.reading import Deployment
 from tests.health.faults import (
-    FAULTS,
     Break,
-    Fault,
     gone,
     rules,
 )
+from tests.health.running import asked, checks, report, run
 from tests.health.server import apis
 from tests.health.sound import (
     IMAGES,
@@ -47,39 +44,7 @@ from tests.health.variants import (
     without_more,
 )
 
-
-def run(state: State, *arguments: str, **environ: str) -> Result:
-    """Run the command over APIs that say so."""
-    with apis(state) as running:
-        env = {EMULATOR: running.host, "GOOGLE_CLOUD_PROJECT": PROJECT, **environ}
-        found = CliRunner().invoke(describer, ["doctor", *arguments], env=env)
-    if found.exception and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return found
-
-
-def asked(state: State, **options: float) -> Deployment:
-    """Ask for all that is judged."""
-    with apis(state) as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(EMULATOR, running.host)
-        with contextlib.closing(Cloud(PROJECT, None, **options)) as cloud:
-            return read_deployment(cloud, "describer", None)
-
-
-def report(result: Result) -> dict[str, list[dict[str, str]]]:
-    """Give the findings by state."""
-    found: dict[str, list[dict[str, str]]] = {"ok": [], "wrong": [], "unchecked": []}
-    for finding in json.loads(result.stdout)["findings"]:
-        found[finding["state"]].append(finding)
-    return found
-
-
-def checks(findings: list[dict[str, str]]) -> list[str]:
-    """Give the lines' names."""
-    return [finding["check"] for finding in findings]
-
-
-# --- A sound deployment -------------------------------------------------------------------------
+# --- A sound deployment --------------------------------------------------------------------------
 
 
 def own_rules(state: State) -> None:
@@ -159,24 +124,6 @@ def test_it_reads_and_writes_nothing() -> None:
     assert all(address.endswith((":getIamPolicy", "/chat/completions")) for address in posted)
 
 
-# --- Planted faults -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.name))
-def test_each_planted_fault_is_found_by_its_own_line(fault: Fault) -> None:
-    """And by none other; it names what is broken, and what to do."""
-    state = sound()
-    fault.plant(state)
-    result = run(state, "--json", *fault.arguments)
-    found = report(result)
-    assert checks(found["wrong"]) == [fault.check], found["wrong"]
-    assert result.exit_code == 1
-    (told,) = found["wrong"]
-    assert fault.says in told["message"] + told["remedy"]
-    assert fault.remedy in told["remedy"]
-    assert sorted(checks(found["unchecked"])) == sorted(fault.unchecked)
-
-
 def test_a_model_near_its_end_is_told() -> None:
     """From so many days before, and after; on the day before that, nothing is said."""
     model = DEFAULT_MODEL.removeprefix("google/")
@@ -199,7 +146,7 @@ def test_an_installed_program_compares_its_package_alone() -> None:
     assert "changed: describer/values.py" in told.message
 
 
-# --- What cannot be looked at -------------------------------------------------------------------
+# --- What cannot be looked at --------------------------------------------------------------------
 
 HOSTS = sorted({address.partition("/")[0] for address in sound().answers})
 

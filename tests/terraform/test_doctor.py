@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.health import sound as google
+from tests.health.running import report, run
 from tests.health.sound import IMAGES, MORE, NUMBER, PROJECT, REGION, State, sound
-from tests.health.test_doctor import report, run
 from tests.health.variants import own_keys, removals, reuse, traces
 from tests.terraform.conftest import Workspace
 from tests.terraform.test_permissions import KEY, Life, live
