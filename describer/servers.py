@@ -31,6 +31,7 @@ class Server:
         stream_options: whether usage is to be asked for; others send it anyhow or never.
         system_role: of the message with the instructions.
         structured: what a schema for the answer is sent as; None: it cannot be asked for.
+        details: what `detail` of `image_url` may be; none: it is not known.
         efforts: what `reasoning_effort` may be, for models that think; none: it is not known.
         permanent: words of an error answer that no other try changes, whatever its status.
         sources: where all this is said.
@@ -45,6 +46,7 @@ class Server:
     stream_options: bool = True
     system_role: Literal["system", "developer"] = "system"
     structured: Literal["json_schema", "json_object"] | None = "json_schema"
+    details: tuple[str, ...] = ()
     efforts: tuple[str, ...] = ()
     permanent: tuple[str, ...] = ()
 
@@ -53,6 +55,9 @@ class Server:
         """Whether the server itself reads `gs://`."""
         return self.uri_limit_bytes is not None
 
+
+# A bound of our own but for OpenAI, whose page had it for one image: the others' name none.
+_INLINE_BYTES = 20 * _MB
 
 _COMMON = frozenset({"image/jpeg", "image/png"})
 _WEB = _COMMON | {"image/webp"}
@@ -63,11 +68,13 @@ _LLAMA_REFUSALS = ("image input is not supported", "Invalid base64", "Failed to 
 
 SERVERS: Mapping[str, Server] = MappingProxyType(
     {
-        # Its limits are the model cards', "Technical specifications".
+        # Its limits are the model cards', "Technical specifications". From Gemini 3 on `detail` is
+        # the image's `media_resolution`.
         "vertex": Server(
             accepts=_GEMINI,
             inline_limit_bytes=7 * _MB,
             uri_limit_bytes=30 * _MB,
+            details=("low", "high"),
             efforts=("low", "medium", "high"),
             sources=(
                 "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/migrate/openai/overview",
@@ -87,8 +94,9 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         # GIF too, but not one that moves, which its type does not tell.
         "openai": Server(
             accepts=_WEB,
-            inline_limit_bytes=20 * _MB,
+            inline_limit_bytes=_INLINE_BYTES,
             limit_name="max_completion_tokens",
+            details=("auto", "low", "high", "original"),
             efforts=("none", "minimal", "low", "medium", "high", "xhigh"),
             sources=(
                 "https://developers.openai.com/api/docs/guides/images-vision",
@@ -98,28 +106,32 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         # stb_image decodes: no WebP. Of GIF it shows the first frame, which may be empty.
         "llama.cpp": Server(
             accepts=_COMMON | {"image/bmp"},
-            inline_limit_bytes=20 * _MB,
+            inline_limit_bytes=_INLINE_BYTES,
             permanent=_LLAMA_REFUSALS,
             sources=(
                 "https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md",
                 "https://github.com/ggml-org/llama.cpp/issues/13566",
             ),
         ),
-        # Pillow decodes, so it takes more; these are what its own tests send.
+        # Pillow decodes whatever it can, and Exif turns nothing; these are what it always can.
+        # `detail` is "not supported". Up to 0.15 it answers 400 to all efforts but low to high.
         "vllm": Server(
             accepts=_WEB,
-            inline_limit_bytes=20 * _MB,
-            efforts=("none", "low", "medium", "high"),
+            inline_limit_bytes=_INLINE_BYTES,
+            efforts=("none", "minimal", "low", "medium", "high", "xhigh"),
             sources=(
-                "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
-                "https://docs.vllm.ai/en/latest/features/multimodal_inputs.html",
+                "https://github.com/vllm-project/vllm/blob/main/docs/serving/online_serving/openai_compatible_server.md",
+                "https://github.com/vllm-project/vllm/blob/main/vllm/multimodal/media/image.py",
+                "https://github.com/ls1intum/edutelligence/pull/750",
+                "https://github.com/llm-jp/llm-jp-judge/pull/56",
             ),
         ),
-        # Told by the beginning of the data URL: jpeg, jpg, png, webp; else 400.
+        # Told by the beginning of the data URL: jpeg, jpg, png, webp; else 400. Older versions
+        # answer 400 to other efforts than none, low, medium and high.
         "ollama": Server(
             accepts=_WEB,
-            inline_limit_bytes=20 * _MB,
-            efforts=("none", "low", "medium", "high"),
+            inline_limit_bytes=_INLINE_BYTES,
+            efforts=("none", "minimal", "low", "medium", "high", "xhigh"),
             sources=(
                 "https://docs.ollama.com/api/openai-compatibility",
                 "https://github.com/ollama/ollama/blob/main/openai/openai.go",
@@ -128,28 +140,30 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         # Its page names WebP as well, which this route was seen to refuse with 400.
         "lmstudio": Server(
             accepts=_COMMON,
-            inline_limit_bytes=20 * _MB,
+            inline_limit_bytes=_INLINE_BYTES,
             sources=(
                 "https://lmstudio.ai/docs/developer/openai-compat",
                 "https://lmstudio.ai/docs/python/llm-prediction/image-input",
-                "https://github.com/deepseek-ai/deepseek-harness/discussions/4615",
+                "https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/1839",
             ),
         ),
-        # A gateway: what is behind it decides, so it is sent what all take.
+        # A gateway: what is behind it decides, so it is sent what all take. Its page names no type.
         "litellm": Server(
             accepts=_COMMON,
-            inline_limit_bytes=20 * _MB,
+            inline_limit_bytes=_INLINE_BYTES,
+            details=("auto", "low", "high"),
             efforts=("none", "minimal", "low", "medium", "high"),
             permanent=_LLAMA_REFUSALS,
             sources=(
                 "https://docs.litellm.ai/docs/completion/vision",
                 "https://docs.litellm.ai/docs/reasoning_content",
+                "https://github.com/BerriAI/litellm/pull/17662",
             ),
         ),
         # What is left when all of the above are agreed with.
         "unknown": Server(
             accepts=_COMMON,
-            inline_limit_bytes=20 * _MB,
+            inline_limit_bytes=_INLINE_BYTES,
             structured=None,
             permanent=_LLAMA_REFUSALS,
             sources=("what all of the others take",),

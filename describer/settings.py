@@ -92,6 +92,7 @@ class Settings:
     openai_api_key: str | None = field(default=None, repr=False)
     model_server: str = "auto"
     image_input: ImageInput = "auto"
+    image_detail: str | None = None
     firestore_database: str = "(default)"
     firestore_collection: str = "descriptions"
     prompt: str | None = None
@@ -240,13 +241,16 @@ def _relations(settings: Settings, *, given: Container[str]) -> list[tuple[set[s
         f"{settings.model_server} is at no address, so the model is on Vertex AI; "
         "expected its OPENAI_BASE_URL, or MODEL_SERVER unset",
     )
-    efforts = settings.server.efforts
-    rule(
-        settings.reasoning_effort in {None, *efforts},
-        "REASONING_EFFORT MODEL_SERVER OPENAI_BASE_URL",
-        f"{settings.reasoning_effort} is not known to this kind of server; "
-        + (f"expected {', '.join(efforts)}" if efforts else "it has no such parameter"),
-    )
+    for name, value, known in (
+        ("REASONING_EFFORT", settings.reasoning_effort, settings.server.efforts),
+        ("IMAGE_DETAIL", settings.image_detail, settings.server.details),
+    ):
+        rule(
+            value in {None, *known},
+            f"{name} MODEL_SERVER OPENAI_BASE_URL",
+            f"{value} is not known to this kind of server; "
+            + (f"expected {', '.join(known)}" if known else "it has no such parameter"),
+        )
     if settings.on_vertex:
         for model in settings.every_model:
             rule(
@@ -417,6 +421,7 @@ def _profile(place: int, item: object) -> Profile:
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _tokens = _whole(16, 65_536)
+_DETAILS = ("auto", "low", "high", "original")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _PROFILE_FIELDS: dict[str, Callable[[str], object]] = {
     "prompt": _text,
@@ -443,6 +448,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("OPENAI_API_KEY", "a key of printable ASCII without spaces", _printable, secret=True),
     Variable("MODEL_SERVER", "auto or one of " + ", ".join(SERVERS), _one_of("auto", *SERVERS)),
     Variable("IMAGE_INPUT", "auto, uri or inline", _one_of("auto", "uri", "inline")),
+    Variable("IMAGE_DETAIL", ", ".join(_DETAILS), _one_of(*_DETAILS)),
     Variable("FIRESTORE_DATABASE", "(default) or a database id", _matching(_DATABASE)),
     Variable("FIRESTORE_COLLECTION", "a collection id without /", _matching(_COLLECTION)),
     Variable("PROMPT", "text", _text),

@@ -50,6 +50,7 @@ module "describer" {
   model_server             = var.model_server
   reasoning_effort         = var.reasoning_effort
   image_input              = var.image_input
+  image_detail             = var.image_detail
   firestore_database       = var.firestore_database
   firestore_collection     = var.firestore_collection
   prompt                   = var.prompt

@@ -333,6 +333,12 @@ variable "image_input" {
   default     = null
 }
 
+variable "image_detail" {
+  description = "How closely the model looks at an image, and so what it costs: auto, low, high or original, as far as the server knows it; on Vertex AI low or high. Null: the model's own."
+  type        = string
+  default     = null
+}
+
 variable "firestore_database" {
   description = "Database that holds the records."
   type        = string

@@ -153,9 +153,14 @@ class OpenAIModel:
         if image is None:
             return instructions.request
         url = image.uri or PLACEHOLDER
-        address = {"url": url} if self._server.image_url == "object" else url
+        address = {"url": url}
+        if instructions.image_detail is not None:
+            address["detail"] = instructions.image_detail
         return [
-            {"type": "image_url", "image_url": address},
+            {
+                "type": "image_url",
+                "image_url": address if self._server.image_url == "object" else url,
+            },
             {"type": "text", "text": instructions.request},
         ]
 

@@ -65,7 +65,7 @@ class Instructions:
     Attributes:
         model: as sent, with `google/` in front of a bare Gemini id on Vertex AI.
         system: the whole system message.
-        reasoning_effort: None: the model's own.
+        reasoning_effort, image_detail: None: the model's own.
         wanted: what the answer should hold; told in `system`, too.
         fields: metadata that may be quoted, in this order.
         metadata: what was found of them, by name, fit to be quoted.
@@ -78,6 +78,7 @@ class Instructions:
     max_output_tokens: int
     system: str
     reasoning_effort: str | None = None
+    image_detail: str | None = None
     wanted: Wanted = field(default_factory=Wanted)
     fields: tuple[MetadataField, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -160,6 +161,7 @@ def instructions_for(
         language=languages[0],
         max_output_tokens=(profile and profile.max_output_tokens) or settings.max_output_tokens,
         reasoning_effort=settings.reasoning_effort,
+        image_detail=settings.image_detail,
         system="\n\n".join(
             [
                 prompt,

@@ -26,6 +26,7 @@ locals {
     OPENAI_BASE_URL        = var.openai_base_url
     MODEL_SERVER           = var.model_server
     IMAGE_INPUT            = var.image_input
+    IMAGE_DETAIL           = var.image_detail
     FIRESTORE_DATABASE     = var.firestore_database
     FIRESTORE_COLLECTION   = var.firestore_collection
     PROMPT                 = var.prompt

@@ -190,6 +190,28 @@ variable "image_input" {
   }
 }
 
+variable "image_detail" {
+  description = "How closely the model looks at an image, and so what it costs: auto, low, high or original, as far as the server knows it; on Vertex AI low or high. Null: the model's own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image_detail == null || contains(["auto", "low", "high", "original"], var.image_detail == null ? "auto" : var.image_detail)
+    error_message = "image_detail: expected auto, low, high, original or null."
+  }
+
+  # The function refuses what the kind of server does not know; with `auto` only it can tell.
+  validation {
+    condition     = var.image_detail == null || !contains(["gemini", "llama.cpp", "vllm", "ollama", "lmstudio", "unknown"], var.model_server)
+    error_message = "image_detail: a server of kind ${var.model_server} has no such parameter."
+  }
+
+  validation {
+    condition     = var.openai_base_url != null || contains(["low", "high"], var.image_detail == null ? "low" : var.image_detail)
+    error_message = "image_detail: on Vertex AI expected low or high."
+  }
+}
+
 variable "firestore_database" {
   description = "Database that holds the records."
   type        = string

@@ -62,7 +62,7 @@ def test_the_unknown_server_is_sent_what_all_take() -> None:
     unknown, *others = SERVERS["unknown"], *(s for k, s in SERVERS.items() if k != "unknown")
     assert unknown.accepts == frozenset.intersection(*(other.accepts for other in others))
     assert not unknown.takes_uri
-    assert unknown.efforts == ()
+    assert unknown.efforts == unknown.details == ()
 
 
 @KINDS
@@ -92,6 +92,21 @@ def test_how_much_to_think_is_said_only_if_the_operator_does(effort: str | None)
 
     ask(handler, settings=Settings(reasoning_effort=effort))
     assert sent[0].get("reasoning_effort") == effort
+
+
+@pytest.mark.parametrize("detail", [None, "low"])
+def test_how_closely_to_look_is_said_only_if_the_operator_does(detail: str | None) -> None:
+    """Beside the image's address, as OpenAI's page has it."""
+    sent: list[dict[str, object]] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        (part, _) = json.loads(request.content)["messages"][1]["content"]
+        sent.append(part["image_url"])
+        return httpx2.Response(200, content=GOOD)
+
+    ask(handler, settings=Settings(image_detail=detail))
+    expected = {"url": "gs://b/a.jpg"} | ({} if detail is None else {"detail": detail})
+    assert sent == [expected]
 
 
 @KINDS
@@ -187,6 +202,7 @@ def _row(kind: str) -> str:
         f"`{server.limit_name}`",
         f"`{server.structured}`" if server.structured else "no",
         ", ".join(server.efforts) or "no",
+        ", ".join(server.details) or "no",
         "; ".join(f'"{words}"' for words in server.permanent) or "none",
     ]
     return f"| {' | '.join(cells)} |"

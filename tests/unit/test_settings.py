@@ -13,8 +13,9 @@ GOOD = {
     "MODEL_LOCATION": "eu",
     "OPENAI_BASE_URL": "https://host.example/v1/",
     "OPENAI_API_KEY": "secret",
-    "MODEL_SERVER": "Ollama",
+    "MODEL_SERVER": "LiteLLM",
     "IMAGE_INPUT": "INLINE",
+    "IMAGE_DETAIL": "Low",
     "FIRESTORE_DATABASE": "texts",
     "FIRESTORE_COLLECTION": "alt",
     "PROMPT": "Say what it is.",
@@ -56,6 +57,7 @@ BAD = {
     "OPENAI_BASE_URL": "ftp://host",
     "MODEL_SERVER": "ollama2",
     "IMAGE_INPUT": "both",
+    "IMAGE_DETAIL": "medium",
     "FIRESTORE_DATABASE": "X",
     "FIRESTORE_COLLECTION": "a/b",
     "DESCRIPTION_LANGUAGE": "english language",
@@ -151,6 +153,14 @@ def test_all_faults_are_reported_together() -> None:
             "what the server at https://h/v1 calls its model",
         ),
         ({"REASONING_EFFORT": "xhigh"}, "expected low, medium, high"),
+        (
+            {"IMAGE_DETAIL": "original"},
+            "original is not known to this kind of server; expected low",
+        ),
+        (
+            {"IMAGE_DETAIL": "low", "OPENAI_BASE_URL": "http://vllm:8000/v1", "MODEL": "m"},
+            "low is not known to this kind of server; it has no such parameter",
+        ),
         (
             {
                 "REASONING_EFFORT": "low",

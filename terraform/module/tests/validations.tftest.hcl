@@ -1088,6 +1088,53 @@ run "reasoning_effort_not_on_vertex" {
   expect_failures = [var.reasoning_effort]
 }
 
+run "image_detail_beyond_all" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    model           = "m"
+    openai_base_url = "https://api.openai.com/v1"
+    image_detail    = "endless"
+  }
+
+  expect_failures = [var.image_detail]
+}
+
+run "image_detail_where_there_is_none" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    model           = "m"
+    openai_base_url = "https://example.com/v1"
+    model_server    = "llama.cpp"
+    image_detail    = "low"
+  }
+
+  expect_failures = [var.image_detail]
+}
+
+run "image_detail_not_on_vertex" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    image_detail = "original"
+  }
+
+  expect_failures = [var.image_detail]
+}
+
 run "profiles_blank_prompt" {
   command = plan
 
