@@ -157,6 +157,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
             sources=(
                 "https://docs.litellm.ai/docs/completion/vision",
                 "https://docs.litellm.ai/docs/reasoning_content",
+                "https://github.com/BerriAI/litellm/pull/27039",
                 "https://github.com/BerriAI/litellm/pull/17662",
             ),
         ),
