@@ -9,7 +9,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import report, runs, scale
+from benchmarks import conversion, report, runs, scale
 from benchmarks.contestants import TITLES
 from local.servers.function import ROOT
 
@@ -30,6 +30,7 @@ def main() -> None:
         with console.status("Starting") as status:
             results = asyncio.run((runs.quick if arguments.quick else runs.full)(status.update))
         console.print(_table(results))
+        console.print(_conversions(results))
         console.print(f"Took {time.monotonic() - began:.0f} s.")
         if results.stolen_share > _QUIET_SHARE:
             console.print(
@@ -60,6 +61,15 @@ def _table(results: runs.Results) -> Table:
         row += [str(one.chunks), f"{one.images_per_second:.1f}", f"{one.cpu_ms:.1f}"]
         row += [f"{value:.0f}" for value in one.added_ms]
         table.add_row(*row, f"{one.memory_mib:.0f}", str(one.held), str(one.refused))
+    return table
+
+
+def _conversions(results: runs.Results) -> Table:
+    table = Table(box=None)
+    for place, heading in enumerate(conversion.HEADS):
+        table.add_column(heading, justify="right" if place else "left")
+    for row in conversion.rows(results.conversions):
+        table.add_row(*row)
     return table
 
 

@@ -2,10 +2,11 @@
 
     python -m benchmarks.conversion
 
-Prints the table of docs/images.md. *Ours* is the function's own converter, its process and the
-handing over included; *peer* is what one would write: Pillow, in a thread, eight images at once.
-Each format is measured in a process of its own, on one core. Memory is what all its processes hold
-above what they held before the first image, without the files themselves.
+Prints the table of docs/images.md; `make bench` measures the formats of SHORT. *Ours* is the
+function's own converter, its process and the handing over included; *peer* is what one would write:
+Pillow, in a thread, eight images at once. Each format is measured in a process of its own, on one
+core. Memory is what all its processes hold above what they held before the first image, without the
+files themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,10 @@ FORMATS = (
     Format("JPEG 2000, 12 megapixels", "JPEG2000", PHONE, 2, {}),
     Format("BMP, 12 megapixels", "BMP", PHONE, 6, {}),
 )
+# What people upload most, as large as a telephone makes it.
+SHORT = tuple(
+    one for one in FORMATS if one.size == PHONE and one.kind in {"JPEG", "PNG", "GIF", "HEIF"}
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,20 @@ class Found:
     cpu_ms: float
     memory_mib: float
     stall_ms: float
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What both sides took for one format.
+
+    Attributes:
+        file_mb: size of the file, in megabytes.
+    """
+
+    title: str
+    file_mb: float
+    ours: Found
+    peer: Found
 
 
 def _register() -> None:
@@ -200,8 +219,49 @@ async def _side(one: Format, side: str, file: Path) -> Found:
         converter.stop()
 
 
+def measure(formats: Sequence[Format] = FORMATS) -> Iterator[Conversion]:
+    """Measure formats on both sides, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture"
+        for one in formats:
+            draw(one, file)
+            ours, theirs = (_in_process(FORMATS.index(one), side, file) for side in SIDES)
+            yield Conversion(one.title, file.stat().st_size / MB, ours, theirs)
+
+
+def _in_process(place: int, side: str, file: Path) -> Found:
+    command = [sys.executable, "-m", "benchmarks.conversion", str(place), side, str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return Found(**json.loads(done.stdout))
+
+
+SIDES = ("ours", "peer")
+_COLUMNS = (
+    ("images/s", "images_per_second", 1),
+    ("CPU, ms", "cpu_ms", 0),
+    ("memory, MiB", "memory_mib", 0),
+    ("longest stall, ms", "stall_ms", 0),
+)
+HEADS = (
+    "",
+    "file, MB",
+    *(f"{head}: {side}" if side == "ours" else side for head, *_ in _COLUMNS for side in SIDES),
+)
+
+
+def rows(found: Iterable[Conversion]) -> Iterator[list[str]]:
+    """Give the table's rows, below HEADS."""
+    for one in found:
+        cells = [
+            f"{getattr(side, name):.{digits}f}"
+            for _, name, digits in _COLUMNS
+            for side in (one.ours, one.peer)
+        ]
+        yield [one.title, f"{one.file_mb:.1f}", *cells]
+
+
 def main() -> None:
-    """Measure every format on both sides, each in a process of its own."""
+    """Measure every format, or, as the process for one of them, one side."""
     if len(sys.argv) > 1:
         number, side, name = sys.argv[1:]
         # As deployed: one core, for whatever runs on either side.
@@ -209,27 +269,8 @@ def main() -> None:
         found = asyncio.run(_side(FORMATS[int(number)], side, Path(name)))
         print(json.dumps(found.__dict__))
         return
-    heads = ["images/s", "CPU, ms", "memory, MiB", "longest stall, ms"]
-    print("| | file, MB | " + " | ".join(f"{head}: ours | peer" for head in heads) + " |")
-    print("|---|" + "---|" * (1 + 2 * len(heads)))
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "picture"
-        for place, one in enumerate(FORMATS):
-            draw(one, file)
-            sides = [_in_process(place, side, file) for side in ("ours", "peer")]
-            cells = [
-                f"{getattr(side, name):.{digits}f}" for name, digits in _ROWS for side in sides
-            ]
-            print(f"| {one.title} | {file.stat().st_size / MB:.1f} | " + " | ".join(cells) + " |")
-
-
-_ROWS = (("images_per_second", 1), ("cpu_ms", 0), ("memory_mib", 0), ("stall_ms", 0))
-
-
-def _in_process(place: int, side: str, file: Path) -> Found:
-    command = [sys.executable, "-m", "benchmarks.conversion", str(place), side, str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return Found(**json.loads(done.stdout))
+    for line in (HEADS, ["---"] * len(HEADS), *rows(measure())):
+        print(f"| {' | '.join(line)} |", flush=True)
 
 
 if __name__ == "__main__":

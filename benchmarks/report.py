@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks import prices
 from benchmarks.contestants import TITLES
+from benchmarks.conversion import HEADS, Conversion, Found, rows
 from benchmarks.measure import Sample, Start, Writes, median
 from benchmarks.runs import AT_ONCE, CHUNKS, CHUNKS_AT_ONCE, DEPLOYED_AT_ONCE, HELD, LEVELS, Results
 from local.servers.function import ROOT
@@ -55,6 +56,11 @@ def load() -> Results:
     found["starts"] = [Start(**one) for one in found["starts"]]
     found["writes"] = [Writes(**one) for one in found["writes"]]
     found["calls"] = [tuple(one) for one in found["calls"]]
+    found["conversions"] = [
+        Conversion(**{**one, "ours": Found(**one["ours"]), "peer": Found(**one["peer"])})
+        # Runs of before it was measured have none.
+        for one in found.get("conversions", ())
+    ]
     return Results(**found)
 
 
@@ -168,6 +174,7 @@ def document(results: Results) -> str:
             _cost_table(results),
             "### Store calls\n",
             _writes_table(results),
+            *(("### Conversion\n", _conversion_table(results)) if results.conversions else ()),
             "### Where the time goes\n",
             "![Share of the worker's time](performance/profile.svg)\n",
             _call_table(results),
@@ -321,6 +328,10 @@ def _writes_table(results: Results) -> str:
         for one in results.writes
     ]
     return _table(("", "stream, s", "writes per image", "store calls per image"), rows)
+
+
+def _conversion_table(results: Results) -> str:
+    return _table(HEADS, rows(results.conversions))
 
 
 def _call_table(results: Results) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks import inside, machine
+from benchmarks import conversion, inside, machine
 from benchmarks.contestants import (
     BEST,
     FLOOR,
@@ -24,6 +24,7 @@ from benchmarks.contestants import (
     Running,
     cores,
 )
+from benchmarks.conversion import Conversion
 from benchmarks.load import run_load
 from benchmarks.measure import Rig, Sample, Start, Writes, median
 from benchmarks.model import ModelServer, Pace
@@ -63,6 +64,7 @@ class Results:
     imports: dict[str, dict[str, float]] = field(default_factory=dict)
     profile: dict[str, float] = field(default_factory=dict)
     calls: list[tuple[str, float, float]] = field(default_factory=list)
+    conversions: list[Conversion] = field(default_factory=list)
     idle_round_trip_ms: float = 0.0
     stolen_share: float = 0.0
 
@@ -102,12 +104,13 @@ async def rigged() -> AsyncIterator[Rig]:
 
 
 async def quick(tell: Tell) -> Results:
-    """One round: 200 at once, and 80 evenly over time."""
+    """One round: 200 at once, and 80 evenly over time; and conversion."""
     results = Results()
     async with rigged() as rig:
         await _round_trip(rig, results)
         for contestant in (PEER, BEST, FLOOR, OURS):
             await _turn(rig, contestant, results, tell, spread=(DEPLOYED_AT_ONCE,))
+    await _conversion(results, tell)
     return results
 
 
@@ -136,6 +139,7 @@ async def full(tell: Tell) -> Results:
         await _writes(rig, results, tell)
         await _cold(rig, results, tell)
         await _profile(rig, results, tell)
+    await _conversion(results, tell)
     stolen = machine.stolen_seconds() - stolen
     results.stolen_share = stolen / (time.monotonic() - began) / (os.cpu_count() or 1)
     return results
@@ -232,6 +236,18 @@ async def _profile(rig: Rig, results: Results, tell: Tell) -> None:
         await run_load(running.server.port, AT_ONCE)
         await _ended(running)
         results.profile, results.calls = inside.profile(running.server.log.with_suffix(".profile"))
+
+
+async def _conversion(results: Results, tell: Tell) -> None:
+    """Beside nothing else: each side takes all of a core."""
+
+    def measure() -> None:
+        for one in conversion.measure(conversion.SHORT):
+            tell(f"Conversion: {one.title}")
+            results.conversions.append(one)
+
+    tell("Conversion")
+    await asyncio.to_thread(measure)
 
 
 async def _ended(running: Running) -> None:
