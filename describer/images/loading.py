@@ -155,14 +155,19 @@ class Images:
         else:
             head = await self._bucket.read_range(upload, 0, END_BYTES)
         content_type = _known(head[:HEAD_BYTES], likely)
-        if content_type in ENDING_IN_A_MARKER and len(head) < size and not end:
-            end = await self._tail(upload, size)
         ends = Ends(size, head, end)
+        as_it_is = self._told_by(content_type, ends)
+        if as_it_is is None and len(head) < size and not end:
+            ends = Ends(size, head, await self._tail(upload, size))
+            as_it_is = self._told_by(content_type, ends)
+        return (content_type, ends) if as_it_is else None
+
+    def _told_by(self, content_type: str, ends: Ends) -> bool | None:
+        """See `_check_content`; None: the ends do not tell."""
         try:
-            as_it_is = self._check_content(content_type, ends)
+            return self._check_content(content_type, ends)
         except MiddleError:
             return None
-        return (content_type, ends) if as_it_is else None
 
     async def _tail(self, upload: Upload, size: int) -> bytes:
         return await self._bucket.read_range(upload, size - END_BYTES, END_BYTES)
