@@ -67,7 +67,7 @@ def _table(results: runs.Results) -> Table:
 def _conversions(results: runs.Results) -> Table:
     table = Table(box=None)
     for place, heading in enumerate(conversion.HEADS):
-        table.add_column(heading, justify="right" if place else "left")
+        table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
     for row in conversion.rows(results.conversions):
         table.add_row(*row)
     return table
