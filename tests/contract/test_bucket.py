@@ -133,6 +133,13 @@ def test_a_missing_bucket_is_not_gone(bucket: storage.Bucket) -> None:
     """It may be a matter of configuration, and nobody has deleted the object."""
     with pytest.raises(BucketError, match="bucket"):
         read("no-such-bucket", "a.jpg", 1)
+    client = storage.Client(project="p")
+    upload = Upload("no-such-bucket", "a.jpg", 1, "image/jpeg", 9, "e")
+    try:
+        with pytest.raises(BucketError, match="bucket"):
+            asyncio.run(CloudStorage(lambda: client).read_range(upload, 0, 9))
+    finally:
+        client.close()
 
 
 def test_live_generation_is_what_stands_there(bucket: storage.Bucket) -> None:

@@ -82,3 +82,5 @@ def test_nonsense_of_the_token_server_is_transient(
     upload = Upload("b-b", "a.jpg", 1, "image/jpeg", None, "e")
     with pytest.raises(BucketError, match=type(error).__name__):
         asyncio.run(CloudStorage(lambda: client).read(upload, Buffer(9)))
+    with pytest.raises(BucketError, match=type(error).__name__):
+        asyncio.run(CloudStorage(lambda: client).read_range(upload, 0, 9))

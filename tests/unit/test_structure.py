@@ -13,6 +13,7 @@ from describer.images.structure import (
     is_raw_tiff,
     jpeg_coefficient_bytes,
     oddity,
+    pixels,
     png_whole_bytes,
     webp_is_lossless,
     webp_pixels,
@@ -117,6 +118,23 @@ def test_a_transparent_webp_is_odd(lossless: bool) -> None:
     into = io.BytesIO()
     picture.save(into, "WEBP", lossless=lossless)
     assert oddity("image/webp", buffer(into.getvalue())) == "transparent"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content", "expected"),
+    [
+        ("image/jpeg", saved("RGB", "JPEG"), 5400),
+        ("image/jpeg", saved("L", "JPEG", progressive=True), 5400),
+        ("image/jpeg", b"\xff\xd8\xff\xda\0\2", 0),
+        ("image/png", saved("RGB", "PNG"), 5400),
+        ("image/png", saved("RGB", "PNG")[:20], 0),
+        ("image/webp", saved("RGB", "WEBP"), 5400),
+        ("image/heic", saved("RGB", "HEIF"), 0),
+    ],
+)
+def test_pixels_are_told_by_the_head(content_type: str, content: bytes, expected: int) -> None:
+    """Before anybody decodes them; 0 where it does not say."""
+    assert pixels(content_type, buffer(content)) == expected
 
 
 def test_what_is_decoded_whole_is_reckoned() -> None:
