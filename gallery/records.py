@@ -9,7 +9,7 @@ from gallery.exchange import RefusedError
 from gallery.site import Stored
 
 _TIMEOUT_SECONDS = 10
-_FIELDS = ("bucket", "name", "generation")
+_FIELDS = ("bucket", "name", "generation", "source")
 _REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
@@ -66,11 +66,13 @@ class FirestoreRecords:
         if not answer.ok:
             sentence = f"Firestore said {answer.status_code}."
             raise RefusedError(HTTPStatus.BAD_GATEWAY, sentence)
-        match answer.json().get("fields"):
+        fields = answer.json().get("fields")
+        match fields:
             case {
                 "bucket": {"stringValue": str(bucket)},
                 "name": {"stringValue": str(name)},
                 "generation": {"integerValue": str(generation)},
             }:
-                return Stored(bucket, name, int(generation))
+                by_person = fields.get("source") == {"stringValue": "person"}
+                return Stored(bucket, name, None if by_person else int(generation))
         raise RefusedError(HTTPStatus.NOT_FOUND, "The record names no object.")

@@ -131,19 +131,16 @@ class SignedPictures:
         self._buckets = buckets
 
     def show(self, stored: Stored, width: int | None) -> Answer:  # noqa: ARG002 - the port's
-        """Give where the picture is for the next minutes: just the bytes that were described.
+        """Give where the picture is for the next minutes.
 
         Raises:
             RefusedError: the record names another bucket (404).
         """
         if stored.bucket not in self._buckets:
             raise RefusedError(HTTPStatus.NOT_FOUND, "No picture of this bucket is shown.")
+        pinned = {} if stored.generation is None else {"generation": str(stored.generation)}
         url = self._urls.sign(
-            "GET",
-            stored.bucket,
-            stored.name,
-            seconds=PICTURE_SECONDS,
-            query={"generation": str(stored.generation)},
+            "GET", stored.bucket, stored.name, seconds=PICTURE_SECONDS, query=pinned
         )
         # As long again as the browser keeps it, it is still good.
         cache = f"private, max-age={PICTURE_SECONDS // 2}"

@@ -36,11 +36,18 @@ _SELF = "'self'"
 
 @dataclass(frozen=True)
 class Stored:
-    """The object that a record speaks of."""
+    """The object that a record speaks of.
+
+    Attributes:
+        bucket: its bucket.
+        name: its name.
+        generation: the bytes that were described. None: those that are there now, since a person
+            wrote the words, which stay whatever is uploaded under this name.
+    """
 
     bucket: str
     name: str
-    generation: int
+    generation: int | None
 
 
 @dataclass(frozen=True)
@@ -197,7 +204,11 @@ class Site:
         if self._tokens is not None and (token := _cookie_of(request)) is not None:
             self._tokens.user(token)
         stored = self._records.find(record, token)
-        return self._pictures.show(stored, int(width) if width else None)
+        answer = self._pictures.show(stored, int(width) if width else None)
+        # Kept by the browser only under the address of just these bytes.
+        if request.query.get("generation") == str(stored.generation):
+            return answer
+        return replace(answer, headers={**answer.headers, "Cache-Control": "no-cache"})
 
     def _allow(self, uploads: Uploads, request: Request) -> Answer:
         _own_page(request)

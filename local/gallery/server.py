@@ -126,6 +126,8 @@ class Pictures:
             raise RefusedError(HTTPStatus.NOT_FOUND, "No picture of this bucket is shown.")
         if width is None:
             picture = shown(self._bucket.read(stored.name), None)
+        elif stored.generation is None:
+            picture = shown(self._bucket.read(stored.name), width)
         else:
             picture = self._small(stored.name, stored.generation, width)
         headers = {"Cache-Control": "private, max-age=3600"}

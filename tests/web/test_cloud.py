@@ -83,6 +83,15 @@ def test_picture_is_shown_by_a_url_of_minutes(site: Cloud, records: Records, nam
     assert answer.headers["Vary"] == "Cookie"
 
 
+def test_person_s_words_stand_under_what_is_there(site: Cloud, records: Records) -> None:
+    """Their record stays with the bytes of before, which an upload has replaced."""
+    records.described("cat.webp", source="person")
+    site.google.objects[BUCKET, "cat.webp"] = (b"newer bytes", "image/webp")
+    url = site.picture("cat.webp", token=site.google.id_token()).headers["Location"]
+    assert "generation" not in parse_qs(urlsplit(url).query)
+    assert call("GET", url).content == b"newer bytes"
+
+
 def test_url_shows_nothing_else(site: Cloud, records: Records) -> None:
     """Neither another object nor other bytes, and nothing is put by it."""
     for name in ("cat.webp", "dog.webp"):

@@ -59,10 +59,13 @@ def page(
         yield server
 
 
-def address_of(objects: "storage.Bucket", name: str, bucket: str = "") -> str:
+def address_of(
+    objects: "storage.Bucket", name: str, bucket: str = "", source: str = "model"
+) -> str:
     """Write a record as the function does, and give the address of its picture."""
     found = str(record_id(str(objects.name), name))
     fields = {"bucket": bucket or str(objects.name), "name": name, "generation": 1}
+    fields["source"] = source
     firestore.Client(project=PROJECT).collection(COLLECTION).document(found).set(fields)
     return f"/pictures/{found}"
 
@@ -92,8 +95,10 @@ def test_upload_becomes_object(page: Server, objects: "storage.Bucket", name: st
     generation = int(answer.headers["x-goog-generation"])
     assert (blob.generation, blob.content_type) == (generation, "image/webp")
     assert blob.download_as_bytes() == content
-    shown = call("GET", page.url + address_of(objects, name))
-    assert shown.content == content
+    shown = call("GET", page.url + address_of(objects, name) + "?generation=1")
+    assert (shown.content, shown.headers["Cache-Control"]) == (content, "private, max-age=3600")
+    other = call("GET", page.url + address_of(objects, name) + "?generation=2")
+    assert other.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize(
@@ -139,6 +144,20 @@ def test_foreign_name_is_refused(page: Server, path: str, host: str) -> None:
 def test_nothing_else_is_given(page: Server, path: str) -> None:
     """Neither other files of the folder, nor other folders, nor objects that are not there."""
     assert call("GET", page.url + path).status_code == 404
+
+
+def test_person_s_words_stand_under_what_is_there(page: Server, objects: "storage.Bucket") -> None:
+    """The bytes of now, asked for each time: their record does not tell of newer ones."""
+    address = address_of(objects, "mine.png", source="person")
+    for side in (64, 65):
+        made = io.BytesIO()
+        Image.new("RGB", (side, side)).save(made, "PNG")
+        put(page, "mine.png", made.getvalue())
+        for query in ("", "?width=640", "?generation=1"):
+            answer = call("GET", page.url + address + query)
+            assert answer.headers["Cache-Control"] == "no-cache"
+            with Image.open(io.BytesIO(answer.content)) as found:
+                assert found.height == side
 
 
 def test_other_bucket_is_not_shown(page: Server, objects: "storage.Bucket") -> None:

@@ -1,6 +1,7 @@
 """From a file to its words, before one's eyes: the whole stack under a real browser."""
 
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,11 @@ class System:
         """Tell whether there is a record of this object, as an HTTP status."""
         address = f"{self.stack.records_url}/{record_id(BUCKET, name)}"
         return call("GET", address).status_code
+
+    def outcomes(self, name: str) -> list[str]:
+        """Give how the deliveries of an object ended."""
+        lines = self.stack.function.deliveries()
+        return [line["outcome"] for line in lines if line.get("object_name") == name]
 
     def content_of(self, name: str) -> bytes:
         """Read an object."""
@@ -222,6 +228,48 @@ def test_upload_that_is_too_large(visit: Visit, system: System, tmp_path: Path) 
     visit.open(system.page.url)
     visit.page.get_by_label("Add images").set_input_files(large)
     visit.sees(visit.tile("large.png"), "At most 104.9 MB here.")
+
+
+def test_correction_survives_a_newer_upload(visit: Visit, system: System) -> None:
+    """A person's words stay under the new picture, and whoever uploaded it is told."""
+    system.model.control(reset=True, pace=0, first=0)
+    with gallery(
+        firestore_host=system.stack.firestore.host,
+        storage_url=system.stack.storage.url,
+        project=system.stack.project,
+        writer="you@localhost.example",
+    ) as page:
+        visit.open(page.url)
+        upload_square(visit, 64)
+        visit.sees(visit.tile("mine.png"), "Described")
+        visit.tile("mine.png").get_by_role("link").click()
+        dialog = visit.page.get_by_role("dialog")
+        dialog.get_by_text("Correct it").click()
+        dialog.get_by_label("Words in place of these").fill("My square.")
+        dialog.get_by_role("button", name="Save").click()
+        visit.sees(visit.page.get_by_role("status"), "Save: saved")
+        visit.page.keyboard.press("Escape")
+        content = upload_square(visit, 65)
+        visit.sees(visit.page, "mine.png: its words are a person's, and stay.")
+        visit.sees(visit.tile("mine.png"), "My square.")
+        assert system.content_of("mine.png") == content
+        deadline = time.monotonic() + 20
+        while system.outcomes("mine.png") != ["described", "by_person"]:
+            assert time.monotonic() < deadline, system.outcomes("mine.png")
+            time.sleep(0.1)
+        visit.page.reload()
+        visit.sees(visit.tile("mine.png"), "My square.")
+        image = visit.tile("mine.png").locator("img").element_handle()
+        visit.page.wait_for_function("image => image.naturalHeight === 65", arg=image)
+
+
+def upload_square(visit: Visit, side: int) -> bytes:
+    """Upload a picture under one name; give its bytes."""
+    content = io.BytesIO()
+    Image.new("RGB", (side, side), "green").save(content, "PNG")
+    file = {"name": "mine.png", "mimeType": "image/png", "buffer": content.getvalue()}
+    visit.page.get_by_label("Add images").set_input_files(file)
+    return content.getvalue()
 
 
 def test_first_text_is_quick(visit: Visit, system: System) -> None:

@@ -37,7 +37,13 @@ export async function loadConfig(): Promise<Config> {
   return (await response.json()) as Config;
 }
 
-/** Give the address of a record's picture, as wide as asked, or as it is. */
-export function pictureUrl(id: string, generation: number, width?: number): string {
-  return `/pictures/${id}?generation=${generation}${width === undefined ? "" : `&width=${width}`}`;
+/**
+ * Give the address of a record's picture, as wide as asked, or as it is.
+ *
+ * @param generation - so that other bytes have another address; null where the record does not
+ *   tell, since a person's words stay under newer ones.
+ */
+export function pictureUrl(id: string, generation: number | null, width?: number): string {
+  const asked = width === undefined ? "" : `width=${width}`;
+  return `/pictures/${id}?${generation === null ? "" : `generation=${generation}&`}${asked}`;
 }

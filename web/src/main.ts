@@ -310,6 +310,9 @@ class Page implements Actions {
           ? { ...shown, outcome: "Not uploaded", message: why }
           : { ...shown, outcome: "Uploaded", message: "" };
       this.#wall.upload(now, generation);
+      if (generation !== null && this.#wall.get(id)?.byPerson === true) {
+        this.#notify(`${wanted.name}: its words are a person's, and stay.`);
+      }
       this.draw();
       if (generation !== null) this.#expect(id, generation);
     });

@@ -217,7 +217,7 @@ function image(picture: Picture, width?: number): TemplateResult {
   if (picture.phase === "uploading") {
     return html`<span class="visually-hidden">${picture.name}</span>`;
   }
-  const address = pictureUrl(picture.id, picture.generation, width);
+  const address = pictureUrl(picture.id, picture.byPerson ? null : picture.generation, width);
   // A new one for new bytes: an old one that could not be shown must not leave its mark.
   return html`${keyed(
     address,

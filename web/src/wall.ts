@@ -177,7 +177,8 @@ export class Wall {
     const upload = this.#uploads.get(id);
     const record = this.#entries.get(id)?.picture;
     if (upload === undefined || record === undefined || upload.generation === null) return;
-    if (record.generation >= upload.generation) this.#uploads.delete(id);
+    // A person's words stay whatever is uploaded, and their record with them.
+    if (record.generation >= upload.generation || record.byPerson) this.#uploads.delete(id);
   }
 
   #sure(id: string): Picture {

@@ -95,6 +95,15 @@ test("a record that is quicker than the answer to its upload is not covered", ()
   assert.equal(wall.get("a")?.phase, "writing");
 });
 
+test("a person's words are not covered by a newer upload of their picture", () => {
+  const wall = new Wall();
+  wall.apply("page 1", [{ id: "a", data: described({ generation: 6, source: "person" }) }], 0, false);
+  wall.upload(uploadOf("a", "uploads", "a", 1), null);
+  assert.equal(wall.get("a")?.phase, "uploading");
+  wall.upload(uploadOf("a", "uploads", "a", 1), 7);
+  assert.equal(wall.get("a")?.phase, "done");
+});
+
 test("an upload that came to nothing can be put away", () => {
   const wall = new Wall();
   wall.upload(uploadOf("a", "uploads", "a", 1), null);
