@@ -115,6 +115,7 @@ def _config(settings: Settings, *, signs_in: bool) -> dict[str, Any]:
         if signs_in
         else None,
         "operator": False,
+        "prices": settings.prices,
     }
 
 

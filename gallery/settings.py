@@ -1,7 +1,9 @@
 """The gallery's settings, from the environment that terraform/module/gallery.tf gives."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _NEEDED = (
     "GOOGLE_CLOUD_PROJECT",
@@ -33,6 +35,8 @@ class Settings:
         account: SERVICE_ACCOUNT, the address of the account that it runs as.
         key: API_KEY, the web client's.
         max_upload_bytes: MAX_UPLOAD_BYTES.
+        prices: PRICES, JSON with `model`, and what a million of its tokens cost, `input` and
+            `output`; None where nobody said.
         emulator: FIRESTORE_EMULATOR_HOST, "" for the real one.
         stand_in: GOOGLE_STAND_IN, the URL of a test's server that stands in for Google's other
             hosts, each below its name; "" for the real ones.
@@ -47,6 +51,7 @@ class Settings:
     account: str
     key: str
     max_upload_bytes: int
+    prices: dict[str, Any] | None = None
     emulator: str = ""
     stand_in: str = ""
 
@@ -75,6 +80,7 @@ class Settings:
             account=environ["SERVICE_ACCOUNT"],
             key=environ["API_KEY"],
             max_upload_bytes=int(most),
+            prices=json.loads(environ["PRICES"]) if environ.get("PRICES") else None,
             emulator=environ.get("FIRESTORE_EMULATOR_HOST", ""),
             stand_in=environ.get("GOOGLE_STAND_IN", ""),
         )

@@ -12,7 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -79,6 +79,7 @@ def gallery(
     bucket: str = BUCKET,
     page: Path = BUILT,
     writer: str = "",
+    prices: Mapping[str, str | float] | None = None,
 ) -> Iterator[Server]:
     """Run the server of the built page until the block ends.
 
@@ -91,6 +92,7 @@ def gallery(
         bucket: whose pictures are shown.
         page: folder of the built page.
         writer: e-mail address of who is signed in and corrects; nobody by default.
+        prices: `model`, and the price of a million tokens `input` and `output`; unknown by default.
     """
     port = port or free_port()
     host, _, firestore_port = firestore_host.rpartition(":")
@@ -107,6 +109,7 @@ def gallery(
         "writer": {"sub": "you", "email": writer} if writer else None,
         "signIn": None,
         "operator": True,
+        "prices": prices,
     }
     command = [sys.executable, "-m", "local.gallery.server", "--port", str(port)]
     command += ["--storage", storage_url, "--config", json.dumps(config), "--page", str(page)]

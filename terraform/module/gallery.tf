@@ -10,6 +10,11 @@ locals {
   gallery_signs_in = var.enable_gallery && (var.readers == "signed_in" || length(var.writers) > 0)
   gallery_uploads  = var.enable_gallery && length(var.writers) > 0
 
+  # Never a guess: the prices that are there unless said otherwise are those of the default model alone.
+  gallery_prices = var.price_per_million_tokens == { input = 0.30, output = 2.50 } && local.environment.MODEL != "google/gemini-3.5-flash-lite" ? {} : {
+    PRICES = jsonencode(merge(var.price_per_million_tokens, { model = local.environment.MODEL }))
+  }
+
   gallery_page  = coalesce(var.gallery_page, "${local.source_dir}/.cache/web")
   gallery_files = ["app.js", "icon.svg", "index.html", "style.css"]
   # The page as it would be built now, told by its sources; `make gallery` leaves the same beside it.
@@ -166,7 +171,7 @@ resource "google_cloudfunctions2_function" "gallery" {
     ingress_settings                 = "ALLOW_ALL"
     all_traffic_on_latest_revision   = true
 
-    environment_variables = {
+    environment_variables = merge(local.gallery_prices, {
       GOOGLE_CLOUD_PROJECT = var.google_cloud_project
       FIRESTORE_DATABASE   = var.firestore_database
       FIRESTORE_COLLECTION = var.firestore_collection
@@ -178,7 +183,7 @@ resource "google_cloudfunctions2_function" "gallery" {
       MAX_UPLOAD_BYTES     = tostring(var.max_image_bytes)
       # Of the server, for as many requests as come at once: each waits for Google most of the time.
       THREADS = "40"
-    }
+    })
   }
 
   depends_on = [time_sleep.permissions]

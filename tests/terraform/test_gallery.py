@@ -1,5 +1,6 @@
 """The gallery's deployment: what is in its archive, from which page, and with which settings."""
 
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -76,6 +77,30 @@ def test_settings_are_those_that_the_program_reads(workspace: Workspace) -> None
     only_in_tests = {"FIRESTORE_EMULATOR_HOST", "GOOGLE_STAND_IN"}
     of_the_server = {"THREADS"}
     assert set(given) - of_the_server == read - only_in_tests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prices"),
+    [
+        ((), {"model": "google/gemini-3.5-flash-lite", "input": 0.3, "output": 2.5}),
+        (("-var=model=google/gemini-3.8-flash",), None),
+        (
+            (
+                "-var=model=google/gemini-3.8-flash",
+                "-var=price_per_million_tokens={input=0.75,output=3.75}",
+            ),
+            {"model": "google/gemini-3.8-flash", "input": 0.75, "output": 3.75},
+        ),
+    ],
+    ids=["default", "another model", "its price"],
+)
+def test_prices_are_the_model_s_own(
+    workspace: Workspace, arguments: tuple[str, ...], prices: dict[str, Any] | None
+) -> None:
+    """Those of the default model are not taken for another's."""
+    service = _function(workspace.plan(*GALLERY, *arguments))["service_config"][0]
+    told = service["environment_variables"].get("PRICES")
+    assert (json.loads(told) if told else None) == prices
 
 
 def test_page_that_is_not_built_is_told(workspace: Workspace, page: Path) -> None:

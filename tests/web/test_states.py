@@ -397,6 +397,47 @@ def test_back_to_the_same_place(
     assert visit.page.evaluate("scrollY") == before
 
 
+def test_names_are_found_beyond_what_is_loaded(
+    visit: Visit, records: Records, open_page: Callable[[], None]
+) -> None:
+    """By their beginning, in the whole collection; and go again with the filter."""
+    records.many(150)
+    for name in ("zoo/\U0001f981.webp", "zoo/bear.webp", "zo.webp"):
+        records.described(name, ago=10_000)
+    open_page()
+    visit.tile("many/0000.jpg").wait_for()
+    assert visit.tile("zoo/bear.webp").count() == 0
+    field = visit.page.get_by_label("Name begins with")
+    field.fill("zoo/")
+    visit.tile("zoo/bear.webp").wait_for()
+    visit.tile("zoo/\U0001f981.webp").wait_for()
+    assert sorted(visit.names()) == ["zoo/bear.webp", "zoo/\U0001f981.webp"]
+    records.described("zoo/ant.webp", ago=10_000)
+    visit.tile("zoo/ant.webp").wait_for()
+    field.fill("")
+    visit.tile("zoo/bear.webp").wait_for(state="detached")
+    visit.tile("many/0000.jpg").wait_for()
+
+
+def test_spending_is_told_where_prices_are(
+    visit: Visit, records: Records, readable: Server, storage: Server
+) -> None:
+    """Of the tokens of today, at the prices of the model that made them; never a guess."""
+    records.described("cat.webp", "A cat sleeps.")
+    known: dict[str, str | float] = {"model": "a-model", "input": 0.3, "output": 2.5}
+    for prices, told in ((known, 1), (None, 0)):
+        with gallery(
+            firestore_host=readable.host, storage_url=storage.url, project=PROJECT, prices=prices
+        ) as server:
+            visit.open(server.url)
+            visit.sees(visit.tile("cat.webp"), "A cat sleeps.")
+            visit.sees(visit.page.get_by_role("banner"), "340")
+            spent = visit.page.get_by_role("banner").get_by_text("spent on them")
+            assert spent.count() == told
+            if told:
+                visit.sees(visit.page.get_by_role("banner"), "0.00019")
+
+
 def test_filters(visit: Visit, open_page: Callable[[], None], records: Records) -> None:
     """Outcome, model, prefix and words, each alone and together, and back to all."""
     records.described("holiday/cat.webp", "A cat sleeps.")

@@ -21,6 +21,16 @@ export interface Config {
   readonly signIn: SignIn | null;
   /** Whether who looks runs the function, and so is told why something failed. */
   readonly operator: boolean;
+  /** What tokens cost, or null where nobody said. */
+  readonly prices: Prices | null;
+}
+
+export interface Prices {
+  /** The model whose prices these are. */
+  readonly model: string;
+  /** Of a million tokens in, and out, in one currency. */
+  readonly input: number;
+  readonly output: number;
 }
 
 export interface SignIn {

@@ -17,6 +17,8 @@ const ANNOUNCE_MILLISECONDS = 2000;
 const NO_RECORD_MILLISECONDS = 30_000;
 // What is summed up over all that is loaded need not be so at every frame.
 const SUM_MILLISECONDS = 500;
+// The bucket is not asked for each letter.
+const TYPING_MILLISECONDS = 300;
 const ENTRANCE = "sign-in";
 
 class Page implements Actions {
@@ -31,7 +33,7 @@ class Page implements Actions {
   #more = false;
   #filters: Filters = NO_FILTERS;
   #choices = choices(this.#wall);
-  #live = liveOf([], Date.now());
+  #live = liveOf([], Date.now(), null);
   #notice = "";
   #drawn = false;
   #scrolled = 0;
@@ -39,6 +41,7 @@ class Page implements Actions {
   #open = "";
   #missing = false;
   #stopOne: (() => void) | null = null;
+  #typing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(config: Config, session: Session | null) {
     this.#config = config;
@@ -100,14 +103,20 @@ class Page implements Actions {
   };
 
   readonly filter = (change: Partial<Filters>): void => {
+    const { prefix } = change;
+    if (prefix !== undefined) {
+      clearTimeout(this.#typing);
+      this.#typing = setTimeout(() => {
+        this.#store.named(prefix);
+      }, TYPING_MILLISECONDS);
+    }
     const filters = { ...this.#filters, ...change };
     this.#filters = Object.values(filters).every((value) => value === "") ? NO_FILTERS : filters;
     this.draw();
   };
 
   readonly clear = (): void => {
-    this.#filters = NO_FILTERS;
-    this.draw();
+    this.filter(NO_FILTERS);
   };
 
   readonly toTop = (): void => {
@@ -190,7 +199,7 @@ class Page implements Actions {
   }
 
   #sum(): void {
-    this.#live = liveOf(this.#wall.pictures(), Date.now());
+    this.#live = liveOf(this.#wall.pictures(), Date.now(), this.#config.prices);
     // Replaced only where they differ, so that an open list stays.
     const now = choices(this.#wall);
     if (JSON.stringify(now) !== JSON.stringify(this.#choices)) this.#choices = now;

@@ -35,6 +35,7 @@ import {
   startAt,
   type Unsubscribe,
   updateDoc,
+  where,
 } from "@firebase/firestore";
 import type { Config } from "./config";
 import type { Picture } from "./record";
@@ -43,6 +44,8 @@ import type { Change } from "./wall";
 
 export const PAGE_SIZE = 60;
 const AGAIN_MILLISECONDS = 5000;
+// Behind every name, in Firestore's order.
+const LAST = "\u{10ffff}";
 
 export type Connection = "connecting" | "live" | "offline" | "refused" | "failed";
 
@@ -72,7 +75,9 @@ export class Store {
   readonly #listener: Listener;
   #stopOthers: Unsubscribe[] = [];
   #pages: Stretch[] = [];
-  #named = 0;
+  #numbered = 0;
+  #prefix = "";
+  #stopNamed: () => void = () => undefined;
   #last: QueryDocumentSnapshot | null = null;
   #loading = false;
   #begun = false;
@@ -165,6 +170,32 @@ export class Store {
     );
   }
 
+  /** Listen to the first records, by name, whose names begin so, wherever they stand; "" to none. */
+  named(prefix: string): void {
+    this.#stopNamed();
+    this.#prefix = prefix;
+    if (prefix === "") return;
+    const ids = new Set<string>();
+    const stop = this.#listen(
+      "named",
+      query(
+        collection(this.#database, this.#collection),
+        where("name", ">=", prefix),
+        where("name", "<", prefix + LAST),
+        orderBy("name"),
+        limit(PAGE_SIZE),
+      ),
+      ids,
+      () => undefined,
+    );
+    this.#stopNamed = () => {
+      stop();
+      const gone = [...ids].map((id) => ({ id, data: null }));
+      this.#listener.changed("named", gone, false);
+      this.#stopNamed = () => undefined;
+    };
+  }
+
   /** Approve the words there are. The rules say whether this user may. */
   approve(picture: Picture): Promise<void> {
     return this.#sign(picture.id, picture.byPerson ? picture.modelText : "", {});
@@ -185,6 +216,7 @@ export class Store {
   #begin(anchor: QueryDocumentSnapshot | null): void {
     if (this.#begun) this.#listener.again();
     this.#begun = true;
+    this.named(this.#prefix);
     if (anchor === null) {
       this.#head(this.#records);
       this.#listener.paged(false);
@@ -205,8 +237,8 @@ export class Store {
 
   #page(records: Query, then?: () => void): void {
     this.#loading = true;
-    this.#named += 1;
-    const page = { name: `page ${this.#named}`, records, ids: new Set<string>(), stop: null };
+    this.#numbered += 1;
+    const page = { name: `page ${this.#numbered}`, records, ids: new Set<string>(), stop: null };
     this.#pages.push(page);
     let first = true;
     this.#wake(page, (found) => {
@@ -257,6 +289,7 @@ export class Store {
   #failed(error: FirestoreError): void {
     for (const stop of this.#stopOthers) stop();
     for (const page of this.#pages) page.stop?.();
+    this.#stopNamed();
     this.#stopOthers = [];
     this.#pages = [];
     this.#last = null;

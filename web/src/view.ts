@@ -53,7 +53,7 @@ export function page(state: State, act: Actions): TemplateResult {
   return html`
     <header class="top">
       <h1>Gallery</h1>
-      ${panel(state.live)}
+      ${panel(state.live, state.config.prices !== null)}
       <div class="ends">${state.config.uploads ? choosers(act) : nothing} ${account(state, act)}</div>
     </header>
     ${guard([state.filters, state.choices], () => tools(state, act))}
@@ -311,7 +311,7 @@ function timeBar({ times: { start, firstText, complete } }: Picture): TemplateRe
   </figure>`;
 }
 
-function panel(live: Live): TemplateResult {
+function panel(live: Live, priced: boolean): TemplateResult {
   const most = Math.max(1, ...live.minutes);
   return html`<dl class="live" aria-label="Of the pictures loaded">
       <div><dt>in progress</dt><dd>${live.inProgress}</dd></div>
@@ -321,6 +321,9 @@ function panel(live: Live): TemplateResult {
         <dd>${live.failedShare === null ? "–" : `${Math.round(live.failedShare * 100)} %`}</dd>
       </div>
       <div><dt>tokens today</dt><dd>${live.tokensToday.toLocaleString()}</dd></div>
+      ${live.costToday === null || !priced
+        ? nothing
+        : html`<div><dt>spent on them</dt><dd>${costFormat.format(live.costToday)}</dd></div>`}
     </dl>
     <svg
       class="plot"
@@ -521,6 +524,8 @@ function empty(title: string, sentence: string, more: TemplateResult | typeof no
   return html`<div class="empty"><h2>${title}</h2><p>${sentence}</p>${more}</div>`;
 }
 
+// In whatever currency the prices are.
+const costFormat = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 2 });
 const clockFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 

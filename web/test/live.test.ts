@@ -18,6 +18,7 @@ test("begun, ended, failed and paid are counted", () => {
       pictureOf("f", {}),
     ],
     NOON,
+    null,
   );
   assert.equal(live.inProgress, 2);
   assert.equal(live.lastMinute, 2);
@@ -28,11 +29,22 @@ test("begun, ended, failed and paid are counted", () => {
   assert.equal(live.minutes.reduce((sum, count) => sum + count), 3);
 });
 
+test("tokens cost what was said of their model, and of no other", () => {
+  const prices = { model: "a-model", input: 0.3, output: 2.5 };
+  const usage = { promptTokens: 300, completionTokens: 40, totalTokens: 360 };
+  const own = pictureOf("a", described({ usage, model: "a-model" }, NOON - 10_000));
+  const other = pictureOf("b", described({ usage, model: "another" }, NOON - 10_000));
+  const unpaid = pictureOf("c", failed("unsupported", "", { model: "another" }, NOON - 10_000));
+  assert.equal(liveOf([own, unpaid], NOON, prices).costToday, (300 * 0.3 + 60 * 2.5) / 1e6);
+  assert.equal(liveOf([own, other], NOON, prices).costToday, null);
+  assert.equal(liveOf([own], NOON, null).costToday, null);
+});
+
 test("without an end there is no share of failures", () => {
-  assert.equal(liveOf([], NOON).failedShare, null);
+  assert.equal(liveOf([], NOON, null).failedShare, null);
 });
 
 test("what begins in the future, by another clock, begins now", () => {
-  const live = liveOf([pictureOf("a", writing("", {}, NOON + 5 * MINUTE))], NOON);
+  const live = liveOf([pictureOf("a", writing("", {}, NOON + 5 * MINUTE))], NOON, null);
   assert.equal(live.lastMinute, 1);
 });
