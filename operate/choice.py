@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from describer.delivery.event import FINALIZED, reason_to_skip
+from describer.delivery.lost import Unfinished, state_of
 from describer.errors import MalformedEventError
 from describer.model.prompt import fallbacks_for, instructions_for
-from describer.records.record import Record
 from describer.settings import Globs, Settings
 from describer.values import Upload
 
@@ -86,20 +86,15 @@ def unwanted(found: Found, settings: Settings, filters: Filters) -> Left | None:
 
 def unfinished(found: Found, stored: Stored | None) -> Verdict | None:
     """Judge what has no outcome for these bytes; None if it has one."""
+    generation = found.upload.generation
     if stored is None:
-        return Due(found, "no record")
-    record, generation = Record.parse(stored.fields), found.upload.generation
-    if record.written_by_person:
-        return Left("written by a person")
-    if record.generation > generation:
-        return Left("recorded in a newer generation")
-    if record.generation < generation:
-        return Due(found, "overwritten since", version=str(stored.version))
-    if record.finished:
-        return None
-    if record.lease_owner and stored.unchanged_seconds < record.lease_seconds:
-        return Left("under way")
-    return Due(found, "not finished", version=str(stored.version))
+        state, version = state_of(generation, None, 0.0), ""
+    else:
+        state = state_of(generation, stored.fields, stored.unchanged_seconds)
+        version = str(stored.version)
+    if isinstance(state, Unfinished):
+        return Due(found, state.why, version=version)
+    return None if state is None else Left(state.why)
 
 
 def to_backfill(found: Found, stored: Stored | None, outcomes: frozenset[str]) -> Verdict:

@@ -13,11 +13,10 @@ from urllib.parse import quote
 from google.cloud import storage
 
 from describer.delivery.event import FINALIZED, read_upload
+from describer.images.cloud_storage import LISTED_FIELDS, resource_of
 from describer.settings import Settings
 from describer.values import Upload
 from operate.address import Address
-
-_FIELDS = "name,bucket,generation,size,contentType,contentEncoding,md5Hash,timeCreated,metadata"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,31 +97,17 @@ class BucketObjects:
             yield from [found] if found else []
             return
         listed = self._client.list_blobs(
-            address.bucket, prefix=address.name or None, fields=f"items({_FIELDS}),nextPageToken"
+            address.bucket,
+            prefix=address.name or None,
+            fields=f"items({LISTED_FIELDS}),nextPageToken",
         )
         for blob in listed:
-            yield _found(blob)
+            yield Found(resource_of(blob))
 
     def get(self, bucket: str, name: str) -> Found | None:
         """See `Objects.get`."""
         blob = self._client.bucket(bucket).get_blob(name)
-        return None if blob is None else _found(blob)
-
-
-def _found(blob: storage.Blob) -> Found:
-    resource = {
-        "kind": "storage#object",
-        "bucket": blob.bucket.name,
-        "name": blob.name,
-        "generation": str(blob.generation),
-        "size": None if blob.size is None else str(blob.size),
-        "contentType": blob.content_type,
-        "contentEncoding": blob.content_encoding,
-        "md5Hash": blob.md5_hash,
-        "metadata": blob.metadata,
-        "timeCreated": None if blob.time_created is None else blob.time_created.isoformat(),
-    }
-    return Found({name: value for name, value in resource.items() if value is not None})
+        return None if blob is None else Found(resource_of(blob))
 
 
 def connect(settings: Settings) -> BucketObjects:

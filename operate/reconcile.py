@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from describer.delivery.lost import may_be_on_its_way
 from describer.records.record import Record
 from operate.address import ADDRESS, Address
 from operate.choice import Due, Filters, Left, Verdict, unfinished, unwanted
@@ -118,10 +119,9 @@ class _Look:
             verdict = Due(found, "event not published", version=str(stored.version))
         if not isinstance(verdict, Due):
             return None
-        made = found.upload.event_time
-        young = made is not None and (datetime.now(UTC) - made).total_seconds() < self._seconds
-        moving = stored is not None and stored.unchanged_seconds < self._seconds
-        return None if young or moving else verdict
+        made, unchanged = found.upload.event_time, stored.unchanged_seconds if stored else None
+        moving = may_be_on_its_way(made, unchanged, datetime.now(UTC), self._seconds)
+        return None if moving else verdict
 
     def _gone(self, stored: Stored) -> bool:
         """Tell whether a record should go; what was uploaded since the listing is there again."""

@@ -38,6 +38,7 @@ module "describer" {
   enable_gallery           = var.enable_gallery
   gallery_page             = var.gallery_page
   manage_sign_in           = var.manage_sign_in
+  reconcile                = var.reconcile
   budget                   = var.budget
   google_cloud_project     = var.google_cloud_project
   model                    = var.model

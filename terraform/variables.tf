@@ -260,6 +260,21 @@ variable "manage_sign_in" {
   default     = null
 }
 
+variable "reconcile" {
+  description = <<-EOT
+    When the function looks for pictures that were lost on the way, and describes them: `schedule` (as of cron, in
+    `time_zone`), among those uploaded in the last `days`, but not in the last `minutes`, which may be on their way
+    yet. Pictures of these days that were there before the function was count as lost. Null: never.
+  EOT
+  type = object({
+    schedule  = optional(string, "17 3 * * *")
+    time_zone = optional(string, "Etc/UTC")
+    days      = optional(number, 3)
+    minutes   = optional(number, 60)
+  })
+  default = null
+}
+
 variable "budget" {
   description = "A monthly budget for the project, with notices at 50, 90 and 100 %: `billing_account` (XXXXXX-XXXXXX-XXXXXX) and `amount` in that account's currency. Null: none."
   type = object({

@@ -23,6 +23,7 @@ from describer.delivery.claim import Claim, NothingToDo, claim
 from describer.delivery.event import FINALIZED, REMOVALS, read_upload, reason_to_skip
 from describer.delivery.logs import Log, Severity
 from describer.delivery.progress import Progress
+from describer.delivery.reconcile import REQUESTED, Reconciler, Window
 from describer.delivery.removal import Removal, remove
 from describer.errors import (
     DescriberError,
@@ -98,6 +99,7 @@ class Delivery:
     repaired: bool | None = None
     usage: Usage | None = None
     error: Exception | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -185,6 +187,8 @@ class Pipeline:
     ) -> Answer:
         try:
             event_type = str(attributes.get("type", ""))
+            if event_type == REQUESTED:
+                return await self._reconcile(delivery, Window.read(payload))
             try:
                 delivery.upload = upload = read_upload(attributes, payload)
             except MalformedEventError:
@@ -211,6 +215,24 @@ class Pipeline:
             return Answer(503, exc.outcome, str(exc))
         else:
             return answer
+
+    async def _reconcile(self, delivery: Delivery, window: Window) -> Answer:
+        """Look for what was lost on the way, and have it done."""
+        report = await Reconciler(
+            self._settings,
+            self._store,
+            self._images,
+            self._announcer,
+            deliver=self._deliver_lost,
+            now=self._now,
+        ).run(window)
+        delivery.report = report.fields()
+        if report.found:
+            return Answer(200, "lost", f"{report.found} found that was lost on the way")
+        return Answer(200, "reconciled")
+
+    async def _deliver_lost(self, attributes: Mapping[str, Any], payload: object) -> str:
+        return (await self.deliver(attributes, payload)).outcome
 
     async def _recorded(self, delivery: Delivery, upload: Upload) -> Answer:
         """Have the record say how the upload ended."""
@@ -487,6 +509,7 @@ class Pipeline:
             "repair_error": str(failure)[:300] if failure else None,
             "first_text_seconds": None if first is None else round(first - delivery.started, 3),
             "total_seconds": round(ended - delivery.started, 3),
+            **delivery.report,
         }
         if upload is not None:
             fields |= {
@@ -510,7 +533,7 @@ def _severity(answer: Answer) -> Severity:
     """ERROR where nobody will try again and somebody should look; WARNING where it may go on."""
     if answer.outcome in {"gave_up", "rejected", "defect"}:
         return "ERROR"
-    if answer.outcome == OverLimitError.outcome:
+    if answer.outcome in {OverLimitError.outcome, "lost"}:
         return "WARNING"
     if answer.status == 200 or answer.outcome == LeaseHeldError.outcome:
         return "INFO"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from describer.images.room import Buffer
 from describer.values import Upload
@@ -35,6 +36,18 @@ class Bucket(Protocol):
 
     async def live_generation(self, upload: Upload) -> int | None:
         """Give the generation that stands under the object's name now, or None if none does.
+
+        Raises:
+            BucketError: the bucket did not answer, or refused.
+        """
+
+    async def list_objects(
+        self, bucket: str, *, start: str, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """Give at most so many live objects in the order of names, from `start` on.
+
+        Returns:
+            Each as Cloud Storage's JSON API gives it, in the fields that an event is read from.
 
         Raises:
             BucketError: the bucket did not answer, or refused.

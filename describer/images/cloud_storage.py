@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# What `resource_of` takes of a listing.
+LISTED_FIELDS = (
+    "name,bucket,generation,size,contentType,contentEncoding,md5Hash,timeCreated,metadata"
+)
 
 # The storage client's own connection pool holds ten; more at once would only open and drop.
 _AT_ONCE = 10
@@ -124,6 +129,12 @@ class CloudStorage:
                 f"Cloud Storage gave no answer within {_READ_TIMEOUT_SECONDS:g} s"
             ) from exc
 
+    async def list_objects(
+        self, bucket: str, *, start: str, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """See `Bucket.list_objects`."""
+        return await self._ask(_listed, bucket, start, limit)
+
     async def _connected(self) -> storage.Client:
         async with self._connecting:
             if self._client is None:
@@ -217,6 +228,43 @@ def _live_generation(client: storage.Client, upload: Upload) -> int | None:
         return None if blob is None else int(blob.generation)
     except _library_errors() as exc:
         raise _bucket_error("reading the object's generation failed", exc) from exc
+
+
+def _listed(
+    client: storage.Client, bucket: str, start: str, limit: int
+) -> Sequence[Mapping[str, Any]]:
+    """See `Bucket.list_objects`; blocks. Cloud Storage lists in the order of UTF-8 bytes.
+
+    Source: https://docs.cloud.google.com/storage/docs/listing-objects
+    """
+    try:
+        found = client.list_blobs(
+            bucket,
+            start_offset=start or None,
+            max_results=limit,
+            fields=f"items({LISTED_FIELDS}),nextPageToken",
+            timeout=_CALL_TIMEOUT_SECONDS,
+        )
+        return [resource_of(blob) for blob in found]
+    except _library_errors() as exc:
+        raise _bucket_error(f"listing {bucket} failed", exc) from exc
+
+
+def resource_of(blob: storage.Blob) -> dict[str, Any]:
+    """Give an object as the JSON API does, in the fields that an event is read from."""
+    resource = {
+        "kind": "storage#object",
+        "bucket": blob.bucket.name,
+        "name": blob.name,
+        "generation": str(blob.generation),
+        "size": None if blob.size is None else str(blob.size),
+        "contentType": blob.content_type,
+        "contentEncoding": blob.content_encoding,
+        "md5Hash": blob.md5_hash,
+        "metadata": blob.metadata,
+        "timeCreated": None if blob.time_created is None else blob.time_created.isoformat(),
+    }
+    return {name: value for name, value in resource.items() if value is not None}
 
 
 def _check_bucket(client: storage.Client, upload: Upload) -> None:

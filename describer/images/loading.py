@@ -8,9 +8,10 @@ sent inside     ◄── all of it is read; converted, where it is odd, too lar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from describer.errors import (
     DescriberError,
@@ -285,6 +286,12 @@ class Images:
     async def live_generation(self, upload: Upload) -> int | None:
         """See `Bucket.live_generation`."""
         return await self._bucket.live_generation(upload)
+
+    async def list_objects(
+        self, bucket: str, *, start: str, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """See `Bucket.list_objects`."""
+        return await self._bucket.list_objects(bucket, start=start, limit=limit)
 
     def _goes_by_uri(self, upload: Upload) -> bool:
         """Tell whether the address may be sent; what the bytes are may speak against it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from describer.errors import ObjectGoneError
 from describer.images.room import Buffer, FullError
@@ -15,11 +16,13 @@ class MemoryBucket:
 
     Attributes:
         generations: what stands under a name now, by name.
+        resources: what a listing gives.
     """
 
     def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
         self._objects = objects or {}
         self.generations: dict[str, int] = {}
+        self.resources: list[Mapping[str, Any]] = []
 
     async def read(self, upload: Upload, into: Buffer) -> bool:
         """See `Bucket.read`."""
@@ -45,3 +48,11 @@ class MemoryBucket:
         """See `Bucket.live_generation`."""
         await asyncio.sleep(0)
         return self.generations.get(upload.name)
+
+    async def list_objects(
+        self, bucket: str, *, start: str, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """See `Bucket.list_objects`: what `resources` has of the bucket."""
+        await asyncio.sleep(0)
+        found = (r for r in self.resources if r["bucket"] == bucket and r["name"] >= start)
+        return sorted(found, key=lambda resource: str(resource["name"]))[:limit]

@@ -85,7 +85,7 @@ class FirestoreStore:
         request = _Commit(database=self._database)
         write = request.writes.add()
         write.current_document.exists = False
-        self._put(write, record_id, fields)
+        self._put(write, f"{self._parent}/{record_id}", fields)
         return await self._commit(request, CALL_SECONDS)
 
     async def update(
@@ -102,7 +102,7 @@ class FirestoreStore:
         write.current_document.update_time.CopyFrom(version)
         # A field that the mask names and the document lacks is removed.
         write.update_mask.field_paths.extend(fields)
-        self._put(write, record_id, fields)
+        self._put(write, f"{self._parent}/{record_id}", fields)
         return await self._commit(request, timeout_seconds)
 
     async def delete(self, record_id: str, *, version: Version) -> None:
@@ -114,21 +114,38 @@ class FirestoreStore:
 
     async def read(self, record_id: str) -> Snapshot | None:
         """See `Store.read`."""
-        answer = await self._get(record_id)
-        if not answer.HasField("found"):
-            return None
-        found = answer.found
-        unchanged = answer.read_time.ToNanoseconds() - found.update_time.ToNanoseconds()
-        read_at = answer.read_time.ToDatetime(tzinfo=UTC)
-        return Snapshot(_fields(found), found.update_time, unchanged / 1e9, read_at)
+        (answer,) = await self._get(f"{self._parent}/{record_id}")
+        return _snapshot(answer) if answer.HasField("found") else None
+
+    async def read_many(self, record_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        """See `Store.read_many`: in one call, whose answers come in any order."""
+        answers = await self._get(*(f"{self._parent}/{record_id}" for record_id in record_ids))
+        return {
+            answer.found.name.rpartition("/")[2]: _snapshot(answer)
+            for answer in answers
+            if answer.HasField("found")
+        }
+
+    async def read_note(self, name: str) -> Mapping[str, Any]:
+        """See `Store.read_note`. The notes stand in a collection of their own."""
+        (answer,) = await self._get(f"{self._parent}-notes/{name}")
+        return _fields(answer.found)
+
+    async def write_note(self, name: str, fields: Fields) -> None:
+        """See `Store.write_note`."""
+        request = _Commit(database=self._database)
+        self._put(request.writes.add(), f"{self._parent}-notes/{name}", fields)
+        await self._commit(request, CALL_SECONDS)
 
     async def clock(self) -> datetime:
         """See `Store.clock`: each read tells it, also that of a document that does not exist."""
-        answer = await self._get("clock")
+        (answer,) = await self._get(f"{self._parent}/clock")
         moment: datetime = answer.read_time.ToDatetime(tzinfo=UTC)
         return moment
 
-    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+    async def find(
+        self, equal: Mapping[str, str | bool], *, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
         """See `Store.find`. Indexes of the single fields are enough for it.
 
         Source: https://firebase.google.com/docs/firestore/query-data/index-overview
@@ -141,7 +158,8 @@ class FirestoreStore:
         query.where.composite_filter.op = query.where.composite_filter.AND
         for name, value in equal.items():
             field = query.where.composite_filter.filters.add().field_filter
-            field.field.field_path, field.op, field.value.string_value = name, field.EQUAL, value
+            field.field.field_path, field.op = name, field.EQUAL
+            _encode(field.value, value)
 
         async def all_of_them() -> Sequence[Mapping[str, Any]]:
             found = [a async for a in self._call("RunQuery", request) if a.HasField("document")]
@@ -165,17 +183,19 @@ class FirestoreStore:
             answer = await _in_time(CALL_SECONDS, lambda: self._call("Commit", request))
         return int(answer.write_results[0].transform_results[0].integer_value)
 
-    async def _get(self, record_id: str) -> Any:
-        request = _Get(database=self._database, documents=[f"{self._parent}/{record_id}"])
+    async def _get(self, *names: str) -> Sequence[Any]:
+        request = _Get(database=self._database, documents=names)
 
-        async def first() -> Any:
+        async def all_of_them() -> Sequence[Any]:
             answers: AsyncIterator[Any] = self._call("BatchGetDocuments", request)
-            async for answer in answers:
-                return answer
-            raise api.Unknown("an answer without a document")
+            found = [answer async for answer in answers if answer.WhichOneof("result")]
+            if len(found) != len(names):
+                raise api.Unknown(f"{len(found)} answers for {len(names)} documents")
+            return found
 
         async with self._slots:
-            return await _in_time(CALL_SECONDS, first)
+            answers: Sequence[Any] = await _in_time(CALL_SECONDS, all_of_them)
+            return answers
 
     async def close(self) -> None:
         """Close the channel; the next call opens another."""
@@ -183,8 +203,8 @@ class FirestoreStore:
         if channel is not None:
             await channel.close()
 
-    def _put(self, write: Any, record_id: str, fields: Fields) -> None:
-        write.update.name = f"{self._parent}/{record_id}"
+    def _put(self, write: Any, document: str, fields: Fields) -> None:
+        write.update.name = document
         values = write.update.fields
         for name, value in fields.items():
             if value is not REMOVE:
@@ -253,6 +273,13 @@ def translate(exc: Exception) -> StoreError:
     """Turn any error of the library into one of ours; the first in TRANSLATIONS that fits."""
     ours = next((ours for theirs, ours in TRANSLATIONS if isinstance(exc, theirs)), StoreError)
     return ours(f"Firestore: {type(exc).__name__}: {str(exc)[:300]}")
+
+
+def _snapshot(answer: Any) -> Snapshot:
+    found = answer.found
+    unchanged = answer.read_time.ToNanoseconds() - found.update_time.ToNanoseconds()
+    read_at = answer.read_time.ToDatetime(tzinfo=UTC)
+    return Snapshot(_fields(found), found.update_time, unchanged / 1e9, read_at)
 
 
 def _fields(document: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class MemoryStore:
         self._clock = clock
         self._documents: dict[str, _Document] = {}
         self._counters: dict[str, int] = {}
+        self._notes: dict[str, Mapping[str, Any]] = {}
         self._versions = 0
         self.writes: list[tuple[str, Mapping[str, Any]]] = []
 
@@ -62,13 +63,30 @@ class MemoryStore:
         await asyncio.sleep(0)
         return self._clock()
 
-    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+    async def read_many(self, record_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        """See `Store.read_many`."""
+        found = {record_id: await self.read(record_id) for record_id in record_ids}
+        return {record_id: snapshot for record_id, snapshot in found.items() if snapshot}
+
+    async def read_note(self, name: str) -> Mapping[str, Any]:
+        """See `Store.read_note`."""
+        await asyncio.sleep(0)
+        return copy.deepcopy(self._notes.get(name, {}))
+
+    async def write_note(self, name: str, fields: Fields) -> None:
+        """See `Store.write_note`."""
+        await asyncio.sleep(0)
+        self._notes[name] = copy.deepcopy(dict(fields))
+
+    async def find(
+        self, equal: Mapping[str, str | bool], *, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
         """See `Store.find`."""
         await asyncio.sleep(0)
         fitting = [
             fields
             for fields in self.documents().values()
-            if all(fields.get(name) == value for name, value in equal.items())
+            if all(_at(fields, path) == value for path, value in equal.items())
         ]
         return fitting[:limit]
 
@@ -117,3 +135,11 @@ class MemoryStore:
         self._documents[record_id] = _Document(after, self._versions, self._clock())
         self.writes.append((record_id, copy.deepcopy(after)))
         return self._versions
+
+
+def _at(fields: Mapping[str, Any], path: str) -> Any:
+    """Give the value at a path such as `status.state`, or None."""
+    value: Any = fields
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

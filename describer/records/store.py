@@ -69,8 +69,20 @@ class Store(Protocol):
             StoreError: no clear answer within CALL_SECONDS.
         """
 
-    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
-        """Give the fields of at most so many records whose top-level fields have these values.
+    async def read_many(self, record_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        """Read those of the documents that there are, by id.
+
+        Raises:
+            StoreError: no clear answer within CALL_SECONDS.
+        """
+
+    async def find(
+        self, equal: Mapping[str, str | bool], *, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """Give the fields of at most so many records whose fields have these values.
+
+        Args:
+            equal: by path, such as `status.state`.
 
         Raises:
             StoreError: no clear answer within CALL_SECONDS.
@@ -80,6 +92,20 @@ class Store(Protocol):
         """Add to a counter beside the records, which begins at 0, and give its sum.
 
         A call whose answer was lost may have added all the same, and may be made again.
+
+        Raises:
+            StoreError: no clear answer within CALL_SECONDS.
+        """
+
+    async def read_note(self, name: str) -> Mapping[str, Any]:
+        """Read a note beside the records; empty if there is none.
+
+        Raises:
+            StoreError: no clear answer within CALL_SECONDS.
+        """
+
+    async def write_note(self, name: str, fields: Fields) -> None:
+        """Write a note beside the records, whatever stood there.
 
         Raises:
             StoreError: no clear answer within CALL_SECONDS.

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -106,6 +106,12 @@ class LocalFiles:
     async def live_generation(self, upload: Upload) -> int | None:
         """See `Bucket.live_generation`: a file has but one."""
         return upload.generation if upload.name in self._files else None
+
+    async def list_objects(
+        self, bucket: str, *, start: str, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
+        """See `Bucket.list_objects`: nobody asks for it here."""
+        raise BucketError(f"{bucket} is no bucket: {len(self._files)} files, {start=}, {limit=}")
 
 
 def _post(url: str, body: bytes, content_type: str) -> dict[str, Any]:

@@ -86,7 +86,12 @@ locals {
   # One image of two is half; said of two images it means little.
   enough = "and ${local.query.finished_1h} >= ${local.limit.min_images}"
 
-  line_alerts = {
+  line_alerts = merge(var.reconcile == null ? {} : {
+    lost = {
+      title = "Something was lost on the way"
+      help  = "Lines with `jsonPayload.outcome=\"lost\"` in the logs of ${var.name} say how many of what, and how they ended: the function has done them by now. Find out why they were lost: look at the triggers, at their subscriptions, and at the time of the uploads."
+    }
+    }, {
     gave_up = {
       title = "An image was given up"
       help  = "Find the lines with `jsonPayload.outcome=\"gave_up\"` in the logs of ${var.name}; each names its object. When the cause is gone, upload the object again or run a backfill over its prefix."
@@ -99,7 +104,7 @@ locals {
       title = "The function failed in a way it has no answer for"
       help  = "Find the lines with `jsonPayload.outcome=\"defect\"` in the logs of ${var.name}; each names its object. The event is delivered again for a day; please report what the line says."
     }
-  }
+  })
 
   query_alerts = {
     # No delivery says "this is the oldest", but Pub/Sub knows it: whatever may work later is answered

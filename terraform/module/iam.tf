@@ -60,8 +60,8 @@ resource "google_project_iam_member" "run_traces" {
 }
 
 # What the record's three operations ask for: batchGet, commit that creates, commit that updates. The day's
-# count is created and updated likewise; the query for a text to reuse lists, and a record that goes with its
-# object is deleted.
+# count is created and updated likewise; the queries for a text to reuse, and for what reconcile looks
+# after, list; a record that goes with its object is deleted.
 # roles/datastore.user could also do both without need.
 # https://cloud.google.com/firestore/docs/security/iam#required_permissions
 resource "google_project_iam_custom_role" "records" {
@@ -71,7 +71,7 @@ resource "google_project_iam_custom_role" "records" {
   description = "What the function does with records in Firestore."
   permissions = concat(
     ["datastore.entities.create", "datastore.entities.get", "datastore.entities.update"],
-    var.reuse ? ["datastore.entities.list"] : [],
+    var.reuse || var.reconcile != null ? ["datastore.entities.list"] : [],
     var.delete_records ? ["datastore.entities.delete"] : [],
   )
 
@@ -247,6 +247,18 @@ resource "google_service_account_iam_member" "pubsub_signs" {
   service_account_id = google_service_account.trigger.name
   role               = "roles/iam.serviceAccountOpenIdTokenCreator"
   member             = google_project_service_identity.agents["pubsub"].member
+
+  depends_on = [time_sleep.agents]
+}
+
+# It signs the token with which the schedule calls the function, and has no role of itself either.
+# https://cloud.google.com/scheduler/docs/http-target-auth
+resource "google_service_account_iam_member" "scheduler_signs" {
+  count = var.reconcile == null ? 0 : 1
+
+  service_account_id = google_service_account.trigger.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = google_project_service_identity.agents["cloudscheduler"].member
 
   depends_on = [time_sleep.agents]
 }

@@ -28,6 +28,7 @@ locals {
     local.cloud_trace ? ["cloudtrace.googleapis.com", "telemetry.googleapis.com"] : [],
     var.enable_gallery ? ["apikeys.googleapis.com", "iamcredentials.googleapis.com"] : [],
     local.gallery_signs_in ? ["identitytoolkit.googleapis.com", "securetoken.googleapis.com"] : [],
+    var.reconcile == null ? [] : ["cloudscheduler.googleapis.com"],
   ))
 
   # Service agents that must exist before a role or a key can be given to them. A fresh project has
@@ -41,6 +42,7 @@ locals {
       run              = "run.googleapis.com"
     },
     var.kms_keys.database == null ? {} : { firestore = "firestore.googleapis.com" },
+    var.reconcile == null ? {} : { cloudscheduler = "cloudscheduler.googleapis.com" },
   )
 }
 

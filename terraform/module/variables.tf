@@ -544,6 +544,34 @@ variable "backfill_queue" {
   }
 }
 
+variable "reconcile" {
+  description = <<-EOT
+    When the function looks for pictures that were lost on the way, and describes them: `schedule` (as of cron, in
+    `time_zone`), among those uploaded in the last `days`, but not in the last `minutes`, which may be on their way
+    yet. Pictures of these days that were there before the function was count as lost. Null: never.
+  EOT
+  type = object({
+    schedule  = optional(string, "17 3 * * *")
+    time_zone = optional(string, "Etc/UTC")
+    days      = optional(number, 3)
+    minutes   = optional(number, 60)
+  })
+  default = null
+
+  validation {
+    condition     = length(regexall("^(\\S+\\s+){4}\\S+$", var.reconcile == null ? "* * * * *" : var.reconcile.schedule)) > 0
+    error_message = "reconcile: expected a schedule of five fields, such as \"17 3 * * *\"."
+  }
+
+  validation {
+    condition = (
+      (var.reconcile == null ? 1 : var.reconcile.days) >= 1 && (var.reconcile == null ? 1 : var.reconcile.days) <= 365
+      && (var.reconcile == null ? 60 : var.reconcile.minutes) >= 10 && (var.reconcile == null ? 60 : var.reconcile.minutes) <= 1440
+    )
+    error_message = "reconcile: expected days from 1 to 365, and minutes from 10 to 1440."
+  }
+}
+
 variable "budget" {
   description = "A monthly budget for the project, with notices at 50, 90 and 100 %: `billing_account` (XXXXXX-XXXXXX-XXXXXX) and `amount` in that account's currency. Null: none."
   type = object({

@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from google.cloud import storage
 
+from describer.delivery.event import read_upload
 from describer.errors import BucketError, ObjectGoneError, UnreadableImageError
 from describer.images.bucket import Bucket
 from describer.images.cloud_storage import CloudStorage
@@ -157,6 +159,39 @@ def test_live_generation_is_what_stands_there(bucket: storage.Bucket) -> None:
         assert live("a.jpg") is None
     finally:
         client.close()
+
+
+def test_a_listing_goes_on_where_it_stopped(bucket: storage.Bucket) -> None:
+    """In the order of UTF-8, in pages, with all that an event is read from."""
+    client = storage.Client(project="p")
+    names = sorted(
+        ["a.jpg", "b/ü.jpg", "b/\U0001f408.jpg", "b/\uffee.jpg", "c.jpg"], key=str.encode
+    )
+    for name in names:
+        bucket.blob(name).upload_from_string(JPEG, content_type="image/jpeg")
+    found: list[Mapping[str, Any]] = []
+
+    async def work() -> None:
+        storage_bucket = CloudStorage(lambda: client)
+        while True:
+            start = str(found[-1]["name"]) if found else ""
+            page = await storage_bucket.list_objects(bucket.name, start=start, limit=3)
+            found.extend(resource for resource in page if resource["name"] != start)
+            if len(page) < 3:
+                break
+        with pytest.raises(BucketError, match="listing no-such-bucket failed"):
+            await storage_bucket.list_objects("no-such-bucket", start="", limit=3)
+
+    try:
+        asyncio.run(work())
+    finally:
+        client.close()
+    assert [resource["name"] for resource in found] == names
+    uploads = [read_upload({}, resource) for resource in found]
+    assert {(u.bucket, u.content_type, u.size) for u in uploads} == {
+        (bucket.name, "image/jpeg", len(JPEG))
+    }
+    assert all(upload.event_time and upload.md5_hash for upload in uploads)
 
 
 HANG = """

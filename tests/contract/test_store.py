@@ -162,6 +162,37 @@ def test_find_gives_what_equals(check: Callable[[Check], None]) -> None:
         assert sorted(fields["name"] for fields in found) == ["r1", "r2", "r3"]
         assert len(await store.find({"md5Hash": "m", "promptHash": "p"}, limit=2)) == 2
         assert list(await store.find({"md5Hash": "n"}, limit=5)) == []
+        await store.create("r6", {"unpublished": True, "status": {"state": "PROCESSING"}})
+        await store.create("r7", {"unpublished": False, "status": "PROCESSING"})
+        for equal in ({"unpublished": True}, {"status.state": "PROCESSING"}):
+            (fields,) = await store.find(equal, limit=5)
+            assert fields["unpublished"] is True
+
+    check(what)
+
+
+def test_read_many_gives_those_that_there_are(check: Callable[[Check], None]) -> None:
+    """Each as `read` does; a hundred in one call."""
+
+    async def what(store: Store) -> None:
+        versions = {f"r{n}": await store.create(f"r{n}", {"n": n}) for n in range(0, 100, 2)}
+        found = await store.read_many([f"r{n}" for n in range(100)])
+        assert {name: snapshot.version for name, snapshot in found.items()} == versions
+        assert all(snapshot.fields == {"n": int(name[1:])} for name, snapshot in found.items())
+        assert all(snapshot.unchanged_seconds >= 0 for snapshot in found.values())
+
+    check(what)
+
+
+def test_a_note_is_what_was_written_last(check: Callable[[Check], None]) -> None:
+    """Beside the records, and none of them."""
+
+    async def what(store: Store) -> None:
+        assert dict(await store.read_note("position")) == {}
+        await store.write_note("position", {"bucket": "b", "name": "a"})
+        await store.write_note("position", {"bucket": "", "name": ""})
+        assert dict(await store.read_note("position")) == {"bucket": "", "name": ""}
+        assert await store.read("position") is None
 
     check(what)
 

@@ -87,6 +87,14 @@ def test_what_is_asked_for_is_watched(workspace: Workspace) -> None:
     }
 
 
+def test_what_was_lost_is_told_where_it_is_looked_for(workspace: Workspace) -> None:
+    """By the outcome that such a run is logged with."""
+    plan = workspace.plan(*ARGUMENTS, "-var=reconcile={}")
+    policies = json.dumps(plan.resources("google_monitoring_alert_policy"))
+    assert "something was lost on the way" in policies
+    assert 'jsonPayload.outcome=\\"lost\\"' in policies
+
+
 def test_no_alert_waits_for_a_metric(workspace: Workspace) -> None:
     """A threshold on a metric just made is refused with 404 for up to ten minutes."""
     policies = workspace.plan(*ARGUMENTS).resources("google_monitoring_alert_policy")

@@ -125,6 +125,7 @@ def unusual(workspace: Workspace) -> Life:
         reuse=True,
         delete_records=True,
         events_topic="descriptions",
+        reconcile={},
         backfill_queue={"operators": [OPERATOR]},
         enable_gallery=True,
         readers="signed_in",
@@ -202,7 +203,7 @@ def test_every_grant_to_an_agent_waits_for_it(module: Workspace) -> None:
     text = (module.folder / "iam.tf").read_text()
     blocks = re.split(r"^(?=resource )", text, flags=re.MULTILINE)[1:]
     granting = [block for block in blocks if "google_project_service_identity.agents[" in block]
-    assert len(granting) == 5
+    assert len(granting) == 6
     assert all("time_sleep.agents" in block for block in granting)
 
 
@@ -245,6 +246,12 @@ def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
         *(
             (DEPLOYER, "roles/iam.serviceAccountUser", f"account describer-{a}", "")
             for a in accounts
+        ),
+        (
+            "agent cloudscheduler",
+            "roles/iam.serviceAccountOpenIdTokenCreator",
+            "account describer-trigger",
+            "",
         ),
         (OPERATOR, "roles/cloudtasks.enqueuer", "queue describer-backfill", ""),
         (OPERATOR, "roles/iam.serviceAccountUser", "account describer-trigger", ""),

@@ -104,7 +104,21 @@ class Clocked:
         """See `Store.clock`."""
         return await self._store.clock()
 
-    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+    async def read_many(self, record_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        """See `Store.read_many`."""
+        return await self._store.read_many(record_ids)
+
+    async def read_note(self, name: str) -> Mapping[str, Any]:
+        """See `Store.read_note`."""
+        return await self._store.read_note(name)
+
+    async def write_note(self, name: str, fields: Fields) -> None:
+        """See `Store.write_note`."""
+        await self._store.write_note(name, fields)
+
+    async def find(
+        self, equal: Mapping[str, str | bool], *, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
         """See `Store.find`."""
         return await self._store.find(equal, limit=limit)
 

@@ -207,7 +207,18 @@ class Link:
     async def clock(self) -> datetime:
         return await self._world.store.clock()
 
-    async def find(self, equal: Mapping[str, str], *, limit: int) -> Sequence[Mapping[str, Any]]:
+    async def read_many(self, record_ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        return await self._world.store.read_many(record_ids)
+
+    async def read_note(self, name: str) -> Mapping[str, Any]:
+        return await self._world.store.read_note(name)
+
+    async def write_note(self, name: str, fields: Fields) -> None:
+        await self._world.store.write_note(name, fields)
+
+    async def find(
+        self, equal: Mapping[str, str | bool], *, limit: int
+    ) -> Sequence[Mapping[str, Any]]:
         return await self._world.store.find(equal, limit=limit)
 
     async def add(self, counter: str, by: int) -> int:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from describer.errors import NoRoomError
-from describer.images.bucket import Bucket
 from describer.images.image import Image
 from describer.images.loading import INLINE_BYTES_AT_ONCE, Images
+from describer.images.memory import MemoryBucket
 from describer.images.room import Buffer, Share
 from describer.settings import Settings
 from describer.values import Upload
@@ -40,10 +40,11 @@ class One:
     refused: bool = False
 
 
-class Sized(Bucket):
+class Sized(MemoryBucket):
     """Objects of any size, of which only the pages that are looked at are written."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.sizes: dict[str, int] = {}
 
     async def read(self, upload: Upload, into: Buffer) -> bool:

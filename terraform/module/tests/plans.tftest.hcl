@@ -141,6 +141,11 @@ run "fresh" {
     error_message = "Nobody asked for events."
   }
 
+  assert {
+    condition     = length(google_cloud_scheduler_job.reconcile) == 0 && !contains(keys(google_monitoring_alert_policy.lines), "lost")
+    error_message = "Nobody asked for a schedule."
+  }
+
   # What it reads and writes.
   assert {
     condition = (
@@ -427,6 +432,35 @@ run "events_out" {
   assert {
     condition     = google_pubsub_topic_iam_member.run_publishes[0].topic == "descriptions" && google_pubsub_topic_iam_member.run_publishes[0].role == "roles/pubsub.publisher"
     error_message = "It may publish there, and nothing else."
+  }
+}
+
+run "reconcile_on_a_schedule" {
+  command = plan
+
+  variables {
+    reconcile = { schedule = "*/30 * * * *", days = 2 }
+  }
+
+  assert {
+    condition = (
+      google_cloud_scheduler_job.reconcile[0].schedule == "*/30 * * * *"
+      && google_cloud_scheduler_job.reconcile[0].time_zone == "Etc/UTC"
+      && google_cloud_scheduler_job.reconcile[0].attempt_deadline == "360s"
+      && google_cloud_scheduler_job.reconcile[0].http_target[0].headers["ce-type"] == "describer.reconcile.v1.requested"
+      && jsondecode(base64decode(google_cloud_scheduler_job.reconcile[0].http_target[0].body)) == { days = 2, minutes = 60 }
+    )
+    error_message = "The function must be asked, as often and for what is said."
+  }
+
+  assert {
+    condition     = google_cloud_scheduler_job.reconcile[0].http_target[0].oidc_token[0].service_account_email == google_service_account.trigger.email
+    error_message = "Only the trigger's account may invoke."
+  }
+
+  assert {
+    condition     = contains(google_project_iam_custom_role.records.permissions, "datastore.entities.list") && contains(keys(google_monitoring_alert_policy.lines), "lost")
+    error_message = "It queries, and what it finds is told."
   }
 }
 

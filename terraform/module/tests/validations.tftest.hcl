@@ -1514,6 +1514,34 @@ run "events_topic_whole_name" {
   expect_failures = [var.events_topic]
 }
 
+run "reconcile_schedule_short" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    reconcile = { schedule = "daily" }
+  }
+
+  expect_failures = [var.reconcile]
+}
+
+run "reconcile_days_zero" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    reconcile = { days = 0 }
+  }
+
+  expect_failures = [var.reconcile]
+}
+
 run "max_attempts_zero" {
   command = plan
 
