@@ -23,7 +23,7 @@ from describer.delivery.announcer import Announcer
 from describer.delivery.event import FINALIZED, read_upload, reason_to_skip
 from describer.delivery.lost import Unfinished, may_be_on_its_way, state_of
 from describer.delivery.removal import remove
-from describer.errors import MalformedEventError, PublishError
+from describer.errors import MalformedEventError, PublishError, TokenError
 from describer.images.loading import Images
 from describer.records.record import PROCESSING, record_id
 from describer.records.store import Snapshot, Store
@@ -225,7 +225,7 @@ class Reconciler:
                 try:
                     identity = record_id(upload.bucket, upload.name)
                     report.published += await self._announcer.finished(identity)
-                except PublishError:
+                except (PublishError, TokenError):
                     report.delivered[PublishError.outcome] += 1
                     break
         if self._settings.delete_records:

@@ -68,9 +68,9 @@ class PubSub:
         if response.status_code == 401 and self._token:
             self._token.refuse(token)
         if not response.is_success:
+            # Not as `http_status`, by which the model's refusals are counted.
             raise PublishError(
-                f"Pub/Sub answered {response.status_code} for {self._topic}: {response.text[:300]}",
-                http_status=response.status_code,
+                f"Pub/Sub answered {response.status_code} for {self._topic}: {response.text[:300]}"
             )
 
     async def close(self) -> None:

@@ -116,6 +116,8 @@ def running_stack(
         started(function)
         wait_ready(pubsub)
         create_topic(pubsub.host)
+        if topic := os.environ.get("EVENTS_TOPIC"):
+            create_topic(pubsub.host, topic)
         say("Starting the bucket")
         storage = started(start_gcs(pubsub.host, port=storage_port))
         wait_ready(storage, GCS_READY)
