@@ -234,10 +234,16 @@ class Pipeline:
     async def _deliver_lost(self, attributes: Mapping[str, Any], payload: object) -> str:
         return (await self.deliver(attributes, payload)).outcome
 
-    async def _recorded(self, delivery: Delivery, upload: Upload) -> Answer:
-        """Have the record say how the upload ended."""
+    async def _recorded(
+        self, delivery: Delivery, upload: Upload, *, overwritten: bool = False
+    ) -> Answer:
+        """Have the record say how the upload ended.
+
+        Args:
+            overwritten: another generation is known to stand there.
+        """
         try:
-            return Answer(200, await self._record(delivery, upload))
+            return Answer(200, await self._record(delivery, upload, overwritten=overwritten))
         except PermanentError as exc:
             delivery.error = exc
             delivery.usage = exc.usage
@@ -253,12 +259,14 @@ class Pipeline:
         if not self._settings.delete_records:
             return await self._recorded(delivery, upload)
         gone = Answer(200, ObjectGoneError.outcome, "the object was deleted, and so is its record")
-        late = upload.age_seconds(self._now()) >= _LATE_SECONDS
-        if late and await self._images.live_generation(upload) != upload.generation:
+        live: int | None = upload.generation
+        if upload.age_seconds(self._now()) >= _LATE_SECONDS:
             # Nothing remembers a deleted generation: a copy of its event would be paid for again.
+            live = await self._images.live_generation(upload)
+        if live is None:
             removal = await self._remove(upload)
             return gone if removal in {"deleted", "absent"} else Answer(200, removal)
-        answer = await self._recorded(delivery, upload)
+        answer = await self._recorded(delivery, upload, overwritten=live != upload.generation)
         if answer.outcome in {"superseded", "by_person"}:
             return answer
         # The deletion's event may have come first, and found no record yet.
@@ -268,7 +276,7 @@ class Pipeline:
     async def _remove(self, upload: Upload) -> Removal:
         return await remove(self._store, self._images, self._announcer, upload)
 
-    async def _record(self, delivery: Delivery, upload: Upload) -> str:
+    async def _record(self, delivery: Delivery, upload: Upload, *, overwritten: bool) -> str:
         """Claim, describe, and write the outcome; or say why there is nothing to do."""
         self._check_shutdown()
         with self.stage("claim"):
@@ -283,6 +291,10 @@ class Pipeline:
             return claimed.outcome
         delivery.attempt, delivery.refusals = claimed.draft.attempt, claimed.draft.refusals
         try:
+            if overwritten:
+                gone = ObjectGoneError(f"generation {upload.generation} is overwritten")
+                await claimed.fail(gone)
+                raise gone  # noqa: TRY301 - as an image that cannot be read any more
             outcome = await self._work_to_outcome(delivery, claimed, upload)
         except (LeaseLostError, PermanentError):
             raise
