@@ -8,10 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+import requests
 
 # Servers come and go at the same port: a connection is not kept for the next call.
 _LIMITS = httpx2.Limits(max_keepalive_connections=0)
 _client = httpx2.Client(trust_env=False, limits=_LIMITS)
+
+
+def session() -> requests.Session:
+    """Give a session for code that is deployed and takes one, over servers on this machine."""
+    made = requests.Session()
+    made.trust_env = False
+    return made
 
 
 def call(

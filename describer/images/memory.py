@@ -20,7 +20,7 @@ class MemoryBucket:
     """
 
     def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
-        self._objects = objects or {}
+        self._objects = {} if objects is None else objects
         self.generations: dict[str, int] = {}
         self.resources: list[Mapping[str, Any]] = []
 

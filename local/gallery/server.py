@@ -26,13 +26,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-import requests
 from PIL import Image, ImageOps
 
 from gallery.exchange import Answer, RefusedError, Request
 from gallery.records import FirestoreRecords
 from gallery.site import MAX_BODY_BYTES, MAX_WIDTH, Site, Stored, User, policy
-from local.http import call
+from local.http import call, session
 from local.servers.bucket import upload_url
 
 LOOPBACK = "127.0.0.1"
@@ -158,9 +157,6 @@ class Gallery:
         self.takes_files = bool(config["uploads"])
         self.bucket = Bucket(storage_url, config["bucket"])
         emulator = "http://{host}:{port}".format_map(config["emulator"])
-        session = requests.Session()
-        # A proxy that the environment names is not for this machine.
-        session.trust_env = False
         self.site = Site(
             page=page,
             config=config,
@@ -171,7 +167,7 @@ class Gallery:
                 database=config["database"],
                 collection=config["collection"],
                 key="",
-                session=session,
+                session=session(),
             ),
             pictures=Pictures(self.bucket),
             uploads=Uploads() if self.takes_files else None,

@@ -24,13 +24,28 @@ MODULE = FOLDER / "module"
 # What each resource of the root was called before the module had a folder of its own is what it is
 # called in the module; those that came later were never called anything else.
 LATER = {
+    "google_apikeys_key.gallery",
+    "google_cloud_run_v2_service_iam_member.everybody_opens_gallery",
+    "google_cloud_scheduler_job.reconcile",
     "google_cloud_tasks_queue.backfill",
     "google_cloud_tasks_queue_iam_member.operators_enqueue",
+    "google_cloudfunctions2_function.gallery",
+    "google_eventarc_trigger.removals",
+    "google_identity_platform_config.this",
     "google_monitoring_alert_policy.lines",
     "google_project_iam_member.agents",
     "google_project_iam_member.run_traces",
+    "google_pubsub_topic.events",
+    "google_pubsub_topic_iam_member.run_publishes",
+    "google_service_account.gallery",
+    "google_service_account_iam_member.gallery_signs",
     "google_service_account_iam_member.operators_act_as_trigger",
+    "google_service_account_iam_member.scheduler_signs",
+    "google_storage_bucket_iam_member.gallery_creates_images",
+    "google_storage_bucket_iam_member.gallery_reads_images",
+    "google_storage_bucket_object.gallery",
     "time_sleep.agents",
+    "time_static.gallery_key",
 }
 
 CALLER = """

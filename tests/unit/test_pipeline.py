@@ -8,7 +8,7 @@ import itertools
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import ANY
@@ -16,6 +16,7 @@ from unittest.mock import ANY
 import pytest
 
 from describer.delivery.pipeline import Answer, Delivery, Pipeline
+from describer.delivery.reconcile import Report
 from describer.errors import (
     BlockedError,
     BucketError,
@@ -32,6 +33,7 @@ from describer.errors import (
 from describer.images.loading import Images
 from describer.images.memory import MemoryBucket
 from describer.images.room import Buffer
+from describer.model.description import Accumulator
 from describer.model.outputs import OUTPUT_FIELDS
 from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
@@ -1288,8 +1290,13 @@ def test_the_page_names_every_field_of_the_log_line(capsys: pytest.CaptureFixtur
         delivery.waited = delivery.first_text = 1.0
         delivery.converted = delivery.model = delivery.reused_from = "x"
         delivery.passed_over = ["y"]
+        delivery.ignored, delivery.repaired = "z", False
+        delivery.gathered = Accumulator()
+        delivery.gathered.repair_failure = ModelBusyError("busy")
         delivery.usage = Usage(1, 2, 3)
         delivery.error = ModelBusyError("busy", http_status=429)
+        delivery.report = Report().fields()
+        assert all(getattr(delivery, one.name) is not None for one in fields(delivery))
         b.pipeline._write_log(delivery, Answer(503, "retry", "busy"))
 
     bench(scenario)

@@ -22,6 +22,7 @@ from describer.records.record import record_id
 from describer.records.store import Snapshot
 from describer.settings import Settings
 from tests import virtual
+from tests.pictures import JPEG
 
 HOUR = 3600.0
 
@@ -33,7 +34,8 @@ class Bench:
         self.settings = Settings(**{"buckets": ("uploads",), **settings})
         self.model = ScriptedModel(list(scripts or [text_script("A cat.")] * 400))
         self.store = store or MemoryStore(virtual.now)
-        self.bucket = MemoryBucket()
+        self.objects: dict[str, bytes] = {}
+        self.bucket = MemoryBucket(self.objects)
         self.topic = MemoryPublisher()
         images = Images(self.settings, self.bucket)
         self.pipeline = Pipeline(
@@ -46,6 +48,7 @@ class Bench:
             r for r in self.bucket.resources if (r["bucket"], r["name"]) != (bucket, name)
         ]
         self.bucket.generations[name] = generation
+        self.objects[name] = JPEG
         resource = {"bucket": bucket, "name": name, "generation": str(generation), "size": "9"}
         made = {"timeCreated": virtual.now().isoformat(), "contentType": "image/jpeg"}
         self.bucket.resources.append({**resource, **made, **more})
@@ -260,7 +263,7 @@ def test_a_bucket_that_does_not_answer_ends_the_run() -> None:
             return await super().list_objects(bucket, start=start, limit=limit)
 
     async def scenario(b: Bench) -> None:
-        half = Half()
+        half = Half(b.objects)
         b.bucket = half
         b.pipeline._images = Images(b.settings, half)
         b.put("a.jpg", bucket="b-1")
