@@ -65,7 +65,7 @@ lock: $(READY)  ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml -o requirements.txt $(COMPILE) \
 		--no-emit-package rich --no-emit-package markdown-it-py --no-emit-package mdurl \
 		--no-emit-package pygments
-	$(BIN)/uv pip compile pyproject.toml --group dev -o requirements-dev.txt \
+	$(BIN)/uv pip compile pyproject.toml --extra eval --group dev -o requirements-dev.txt \
 		-c requirements.txt $(COMPILE)
 	$(BIN)/uv pip compile gallery/requirements.in -o gallery/requirements.txt \
 		-c requirements.txt $(COMPILE)

@@ -71,6 +71,7 @@ class Instructions:
         metadata: what was found of them, by name, fit to be quoted.
         answer: what is to be put into form, in place of a picture; "" where there is a picture.
         ignored: what the object asked for that is not heeded, in words; "" if there is nothing.
+        question: what is asked beside the picture.
     """
 
     model: str
@@ -84,6 +85,7 @@ class Instructions:
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     answer: str = ""
     ignored: str = ""
+    question: str = REQUEST
 
     @property
     def request(self) -> str:
@@ -130,7 +132,9 @@ class Instructions:
             for one in fields
             if one.name in self.metadata
         )
-        return "\n".join([f"{REQUEST}\n\n{_QUOTED}", *lines]) if lines else REQUEST
+        if not lines:
+            return self.question
+        return "\n".join([f"{self.question}\n\n{_QUOTED}", *lines])
 
 
 def instructions_for(
