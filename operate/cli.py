@@ -10,6 +10,7 @@ import click
 from describer.errors import DescriberError
 from operate.backfill import backfill
 from operate.doctor import doctor
+from operate.eval import evaluate
 from operate.export import export
 from operate.output import plain, plain_line
 from operate.reconcile import reconcile
@@ -59,7 +60,7 @@ def describer() -> None:
     """  # noqa: D301 - click's own mark, a backspace, not a backslash
 
 
-for command in (show, watch, export, stats, backfill, redescribe, reconcile, doctor):
+for command in (show, watch, export, stats, backfill, redescribe, reconcile, doctor, evaluate):
     describer.add_command(command)
 
 

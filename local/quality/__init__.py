@@ -1,1 +1,1 @@
-"""Makes the shipped set's pictures and answer sheets, and writes docs/quality.md; see operate/quality."""
+"""Makes the shipped set's pictures, answer sheets for it, and the tables of docs/quality.md."""

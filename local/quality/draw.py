@@ -84,7 +84,8 @@ def budget() -> Page:
     """A pie of four slices, half of it rent."""
     page = Page(560, 400)
     page.text(280, 14, "Monthly budget", 24, anchor="ma")
-    slices = [("Rent", 50, _BLUE), ("Food", 25, _GREEN), ("Travel", 15, _AMBER), ("Other", 10, _RED)]
+    slices = [("Rent", 50, _BLUE), ("Food", 25, _GREEN), ("Travel", 15, _AMBER)]
+    slices.append(("Other", 10, _RED))
     begin = -90.0
     for place, (name, share, ink) in enumerate(slices):
         end = begin + share * 3.6
@@ -356,8 +357,10 @@ def divider() -> Page:
 def _arrow(page: Page, x: float, y: float, to_x: float, to_y: float) -> None:
     page.draw.line((x, y, to_x, to_y), _INK, 3)
     angle = math.atan2(to_y - y, to_x - x)
-    sides = [(to_x - 12 * math.cos(angle + turn), to_y - 12 * math.sin(angle + turn))
-             for turn in (0.5, -0.5)]
+    sides = [
+        (to_x - 12 * math.cos(angle + turn), to_y - 12 * math.sin(angle + turn))
+        for turn in (0.5, -0.5)
+    ]
     page.draw.polygon([(to_x, to_y), *sides], _INK)
 
 

@@ -110,8 +110,8 @@ def count_words(text: str) -> int:
 
 def count_sentences(text: str) -> int:
     """Count sentences; the dot of `4. Mai` ends none."""
-    ends = re.findall(r"(?:(?<!\b\d)(?<!\b\d\d)\.|[!?…])[\"'”“’»)]*(?:\s|$)|[。！？]", text.strip())  # noqa: RUF001
-    closed = re.search(r"[.!?…。！？][\"'”“’»)]*$", text.strip())  # noqa: RUF001
+    ends = re.findall(r"(?:(?<!\b\d)(?<!\b\d\d)\.|[!?…])[\"'”“’»)]*(?:\s|$)|[。！？]", text.strip())
+    closed = re.search(r"[.!?…。！？][\"'”“’»)]*$", text.strip())
     last_is_number = re.search(r"\b\d{1,2}\.[\"'”“’»)]*$", text.strip())
     return len(ends) + (0 if closed and not last_is_number else 1)
 
@@ -253,7 +253,8 @@ _OPENING = re.compile(
     rf"(?:(?:this|the|in (?:this|the)|here is an?|here we see an?) {_THING}\b"
     rf"|an? {_THING} (?:of|showing|that shows|depicting)\b"
     r"|the (?:screenshot|chart|document|drawing|painting) (?:shows|depicts)\b"
-    r"|(?:dieses|das|auf dem|auf diesem) (?:bild|foto)\b|ein (?:bild|foto) (?:von|mit|eines|einer)\b"
+    r"|(?:dieses|das|auf dem|auf diesem) (?:bild|foto)\b"
+    r"|ein (?:bild|foto) (?:von|mit|eines|einer)\b"
     r"|(?:die|diese) (?:abbildung|aufnahme|grafik) zeigt\b"
     r"|(?:cette|l'|une) ?(?:image|photo)\b|(?:esta|la|una) (?:imagen|foto)\b"
     r"|(?:questa|l'|un')? ?immagine\b|(?:esta|a|uma) (?:imagem|foto)\b)",
@@ -270,9 +271,9 @@ _MARKUP = re.compile(
 )
 _QUOTATION = re.compile(r"“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」|\"([^\"]+)\"")
 _REFUSAL = re.compile(
-    r"\b(?:i (?:can(?:not|'t|’t)|am unable|won't|am not able)|i['’]m (?:unable|not able|sorry)"  # noqa: RUF001
+    r"\b(?:i (?:can(?:not|'t|’t)|am unable|won't|am not able)|i['’]m (?:unable|not able|sorry)"
     r"|as an ai\b|ich kann (?:\w+ ){0,6}nicht|es tut mir leid|als ki\b|als sprachmodell"
-    r"|je ne peux pas|en tant qu['’]ia|lo siento|no puedo|non posso|não posso)",  # noqa: RUF001
+    r"|je ne peux pas|en tant qu['’]ia|lo siento|no puedo|non posso|não posso)",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(

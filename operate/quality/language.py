@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from functools import cache
 
+import py3langid
+
 _QUOTED = re.compile(r"[\"“„«][^\"“”„«»]*[\"”“»]")
 
 
 @cache
 def language_of(text: str) -> str:
     """Give the language's two letters; what is quoted may be in another and does not count."""
-    import py3langid
-
     language, _ = py3langid.classify(_QUOTED.sub(" ", text))
     return str(language)
 

@@ -1,4 +1,4 @@
-"""A set of pictures: a folder with `set.jsonl` in it, and perhaps `labels.jsonl`. Pure but for reading.
+"""A set of pictures: a folder with `set.jsonl` in it, and perhaps `labels.jsonl`.
 
 The schema is `set.schema.json` beside this file; docs/quality.md tells how to make a set.
 """
