@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo upload describe describer gallery test lint chaos bench lock clean
+.PHONY: help demo upload describe describer gallery test lint chaos bench eval lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ chaos: $(READY)  ## Break it on purpose: three seeds, three hundred uploads each
 
 bench: $(VENV)/.bench  ## Measure against the documented sample and the floor; ARGS=--quick for less
 	$(BIN)/python -m benchmarks $(ARGS)
+
+eval: $(READY) $(VENV)/.llama  ## Try the measure of the words on known answers; writes docs/quality.md
+	$(BIN)/python -m local.quality $(ARGS)
 
 lock: $(READY)  ## Pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml -o requirements.txt $(COMPILE) \

@@ -56,6 +56,7 @@ class Answer:
         fields: what was asked for besides, likewise.
         usage: tokens in and out, thinking among the latter; None if the model did not say.
         first_seconds: until the first text, None if none came.
+        seconds: to the end; None where nobody was asked.
     """
 
     outcome: str
@@ -64,7 +65,7 @@ class Answer:
     fields: Mapping[str, Any] = field(default_factory=dict)
     usage: tuple[int, int] | None = None
     first_seconds: float | None = None
-    seconds: float = 0.0
+    seconds: float | None = None
     message: str = ""
 
 

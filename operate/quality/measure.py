@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -198,6 +198,7 @@ class Run:
         picture, instructions, server = job.picture, job.instructions, job.server
         if job.text is not None:
             answer = await played(server.settings, instructions, picture, job.text)
+            answer = replace(answer, first_seconds=None, seconds=None)
             cost: float | None = None
         else:
             answer = await asks.ask(server, _call(job))

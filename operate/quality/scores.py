@@ -68,7 +68,7 @@ class Row:
     cost: float | None
     tokens: tuple[float, float] | None
     first_seconds: float | None
-    seconds: float
+    seconds: float | None
     compared: int = 0
     ties: int = 0
     contradictions: int = 0
@@ -126,6 +126,7 @@ def _row(variant: Variant, group: Sequence[Scored]) -> Row:
     usages = [one.answer.usage for one in group if one.answer.usage is not None]
     costs = [one.cost for one in group]
     firsts = [one.answer.first_seconds for one in group if one.answer.first_seconds is not None]
+    spent = [one.answer.seconds for one in group if one.answer.seconds is not None]
     compared = [one for one in group if one.judged is not None and "preferred" in one.scores]
     return Row(
         variant,
@@ -139,7 +140,7 @@ def _row(variant: Variant, group: Sequence[Scored]) -> Row:
             else None
         ),
         statistics.median(firsts) if firsts else None,
-        statistics.median(one.answer.seconds for one in group),
+        statistics.median(spent) if spent else None,
         len(compared),
         sum(one.scores["preferred"] == 0.5 for one in compared),
         sum(one.judged is not None and one.judged.contradicts_itself for one in compared),
