@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -32,7 +32,7 @@ from describer.model.prompt import Instructions
 from describer.model.scripted import Script, ScriptedModel
 from describer.model.stream import Chunk
 from describer.settings import Settings
-from describer.values import Upload
+from describer.values import Upload, Usage
 from operate.address import is_loopback
 from operate.cost import Prices
 from operate.quality.checks import Answer
@@ -202,28 +202,20 @@ class Server:
             nonlocal first
             first = time.monotonic() - begun if first is None else first
 
-        def answer(outcome: str, usage: Any = None, **rest: Any) -> Answer:
-            tokens = usage and (usage.prompt_tokens, usage.total_tokens - usage.prompt_tokens)
-            spent = round(time.monotonic() - begun, 3)
-            return Answer(outcome, heard.raw, usage=tokens, seconds=spent, **rest)
-
         self.files[picture.file] = picture.path
         upload = Upload("eval", picture.file, 1, "", picture.path.stat().st_size, "eval")
-        try:
+
+        async def described() -> Description:
             self._images.check(upload)
             async with self._images.room_for(upload) as share:
                 image = await self._images.load(upload, share)
-                found = await self._in_time(heard, call.instructions, image, on_text)
-        except PermanentError as exc:
-            return answer(exc.outcome, exc.usage, message=str(exc))
-        except (TransientError, OSError) as exc:
-            return answer(FAILED, message=str(exc))
-        return answer(
-            found.outcome,
-            found.usage,
-            text=found.text,
-            fields=dict(found.fields),
+                return await self._in_time(heard, call.instructions, image, on_text)
+
+        answer = await _answer_of(described(), heard)
+        return replace(
+            answer,
             first_seconds=None if first is None else round(first, 3),
+            seconds=round(time.monotonic() - begun, 3),
         )
 
     async def _in_time(
@@ -337,17 +329,36 @@ def cost_of(server: Server, model: str, answer: Answer) -> float | None:
     return None if answer.usage is None else server.cost(model, *answer.usage)
 
 
-async def played(
-    settings: Settings, instructions: Instructions, picture: Picture, row: Mapping[str, Any]
-) -> Answer:
+async def played(instructions: Instructions, row: Mapping[str, Any]) -> Answer:
     """Put a text that is there already through the code that reads a model's answer.
 
     Args:
         row: `answer`, and perhaps `finishReason`.
     """
     chunk = Chunk(str(row["answer"]), str(row.get("finishReason", "stop")))
-    server = Server(settings, Prices(0, 0), model=ScriptedModel([Script([chunk])]))
-    return await server.ask(Call("played", instructions, picture))
+    heard = _Heard(ScriptedModel([Script([chunk])]))
+    nothing = Image("image/png", None, uri="gs://eval/nothing")
+    return await _answer_of(describe(heard, instructions, nothing), heard)
+
+
+async def _answer_of(work: Awaitable[Description], heard: _Heard) -> Answer:
+    """Make an answer of what comes of a description; errors are answers, too."""
+    try:
+        found = await work
+    except PermanentError as exc:
+        usage = _tokens(exc.usage)
+        return Answer(exc.outcome, heard.raw, usage=usage, message=str(exc))
+    except (TransientError, OSError) as exc:
+        return Answer(FAILED, heard.raw, message=str(exc))
+    usage = _tokens(found.usage)
+    return Answer(found.outcome, heard.raw, found.text, dict(found.fields), usage)
+
+
+def _tokens(usage: Usage | None) -> tuple[int, int] | None:
+    """Give what is paid for in and out: thinking is counted in the total only."""
+    if usage is None:
+        return None
+    return usage.prompt_tokens, usage.total_tokens - usage.prompt_tokens
 
 
 class _Heard:

@@ -252,10 +252,10 @@ def _share(holds: Iterable[bool]) -> float:
 _THING = r"(?:image|picture|photo(?:graph)?|graphic|illustration)"
 _OPENING = re.compile(
     rf"(?:(?:this|the|in (?:this|the)|here is an?|here we see an?) {_THING}\b"
-    rf"|an? {_THING} (?:of|showing|that shows|depicting)\b"
+    rf"|(?:an? )?{_THING} (?:of|showing|that shows|depicting)\b"
     r"|the (?:screenshot|chart|document|drawing|painting) (?:shows|depicts)\b"
     r"|(?:dieses|das|auf dem|auf diesem) (?:bild|foto)\b"
-    r"|ein (?:bild|foto) (?:von|mit|eines|einer)\b"
+    r"|(?:ein )?(?:bild|foto) (?:von|mit|eines|einer)\b"
     r"|(?:die|diese) (?:abbildung|aufnahme|grafik) zeigt\b"
     r"|(?:cette|l'|une) ?(?:image|photo)\b|(?:esta|la|una) (?:imagen|foto)\b"
     r"|(?:questa|l'|un')? ?immagine\b|(?:esta|a|uma) (?:imagem|foto)\b)",

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -197,8 +197,7 @@ class Run:
     async def _one(self, job: Job, asks: Asks) -> Scored:
         picture, instructions, server = job.picture, job.instructions, job.server
         if job.text is not None:
-            answer = await played(server.settings, instructions, picture, job.text)
-            answer = replace(answer, first_seconds=None, seconds=None)
+            answer = await played(instructions, job.text)
             cost: float | None = None
         else:
             answer = await asks.ask(server, _call(job))
