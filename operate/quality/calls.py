@@ -138,9 +138,9 @@ class Kept:
             for line in path.read_text(encoding="utf-8").splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     row = json.loads(line)
-                    usage = row["usage"]
+                    key, usage = row.pop("key"), row["usage"]
                     row["usage"] = None if usage is None else tuple(usage)
-                    self._answers[row.pop("key")] = Answer(**row)
+                    self._answers[key] = Answer(**row)
 
     def get(self, call: Call) -> Answer | None:
         """Give the answer to a call that was made before."""
@@ -183,6 +183,7 @@ class Server:
         self._prices = prices
         self._images = Images(settings, _Files(self.files))
         self._model = model
+        self._building = asyncio.Lock()
 
     def cost(self, model: str, tokens_in: float, tokens_out: float) -> float | None:
         """Give US dollars; nothing on this machine, None where there is no price."""
@@ -192,8 +193,9 @@ class Server:
 
     async def ask(self, call: Call) -> Answer:
         """Describe one picture as the function would; failures are answers, too."""
-        if self._model is None:
-            self._model = await asyncio.to_thread(build_model, self.settings)
+        async with self._building:
+            if self._model is None:
+                self._model = await asyncio.to_thread(build_model, self.settings)
         heard = _Heard(self._model)
         picture, begun = call.picture, time.monotonic()
         first: float | None = None

@@ -131,7 +131,7 @@ def _row(variant: Variant, group: Sequence[Scored]) -> Row:
     return Row(
         variant,
         len(group),
-        Counter(one.answer.outcome for one in group),
+        dict(Counter(one.answer.outcome for one in group)),
         {name: estimate(values[name]) for name in (*SCORES, *JUDGE_SCORES) if name in values},
         None if None in costs else sum(cost or 0.0 for cost in costs),
         (
