@@ -72,6 +72,7 @@ class Wanted:
             lines.append(
                 '"altText": alternative text for a web page, one phrase or short sentence of at '
                 f"most {self.alt_text_characters} characters; what matters most comes first; "
+                "if the picture is mostly text, that text, as far as it fits; "
                 'never "image of" or a file name'
             )
         if DECORATIVE in self.outputs:

@@ -28,8 +28,8 @@ Quote text that can be read, exactly and in its own language, when it matters to
 
 Say only what can be seen. Do not guess who a person is, nor their origin, belief, health or \
 feelings; describe age only roughly, and say what they wear, hold and do. Do not guess place, \
-date or purpose unless something visible tells them. If the picture is blurred, dark or empty, \
-say so.
+date or purpose unless something visible tells them. What you are not sure of, call uncertain or \
+leave out: the reader cannot check it. If the picture is blurred, dark or empty, say so.
 
 Write plain text without headings, lists or markup."""
 

@@ -43,9 +43,6 @@ _PICTURE_TOKENS = 1600
 # A word is more than one token at times; but a token has seldom under two letters.
 _LETTERS_A_TOKEN = 2
 FAILED = "failed"
-# A long description, or the claims in it, one a line.
-_LINES = "\n".join(f"Claim {number} says something of the picture." for number in range(1, 26))
-_USUAL = Answer("described", _LINES, _LINES)
 
 
 class BudgetError(DescriberError):
@@ -268,7 +265,7 @@ class Planner:
         """Count, and answer with what was kept, else with as much text as is usual."""
         answer = self._kept.get(call)
         if call.key in self._seen:
-            return answer or _USUAL
+            return answer or _usual(call)
         self._seen.add(call.key)
         if answer is not None and answer.outcome != FAILED:
             self.already += 1
@@ -279,7 +276,14 @@ class Planner:
         if cost is None:
             self.unpriced.add(model)
         self.most += cost or 0.0
-        return _USUAL
+        return _usual(call)
+
+
+def _usual(call: Call) -> Answer:
+    """Give an answer as long as is usual: a description, or the claims in one, like no other's."""
+    lines = (f"Claim {number} says {call.key[:12]} of the picture." for number in range(1, 26))
+    text = "\n".join(lines)
+    return Answer("described", text, text)
 
 
 @dataclass

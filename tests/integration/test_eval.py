@@ -202,6 +202,9 @@ def test_a_judge_is_asked_over_the_same_api_and_judged_itself(
     assert "qwen3-vl judges qwen2.5-vl, a model of its own family" in page
     assert "agrees with 2 of 2 labelled claims (κ 1.00) and 0 of 1 labelled pairs" in page
     count = len(standin.requests())
+    planned = int(found.stderr.partition(" calls")[0].rpartition("\n")[2])
+    # For each picture a text, its claims, the reference's, two verdicts and both orders; labels.
+    assert count <= planned == 2 * 7 + 3
     again = evaluate("--judge", "qwen3-vl", "--repeat", "1", "--model", "qwen2.5-vl")
     assert again.exit_code == 0
     assert "0 calls" in again.stderr
