@@ -88,6 +88,7 @@ def test_a_failure_is_not_kept_but_asked_again_the_next_time(tmp_path: Path) -> 
     answers = ask(asked, Kept(path), Budget(1), CALL, CALL)
     assert [answer.outcome for answer in answers] == ["failed", "failed"]
     assert len(model.begun) == 1
+    assert not path.exists()
     asked, model = server()
     (answer,) = ask(asked, Kept(path), Budget(1), CALL)
     assert answer.text == "A cat sits."
