@@ -31,13 +31,14 @@ def table(rows: Sequence[Row]) -> str:
     names = [name for name in _TITLES if any(name in row.scores for row in rows)]
     lines = [_line("", *(title_of(row, rows) for row in rows)), _line("---", *["---:"] * len(rows))]
     lines += [_line(name, *(_score(row.scores.get(name)) for row in rows)) for name in names]
-    lines += [
-        _line("answers", *(f"{row.answers}" for row in rows)),
-        _line("tokens in, out", *(_tokens(row) for row in rows)),
-        _line("US$ in all", *(_number(row.cost, 4) for row in rows)),
-        _line("s to first text", *(_number(row.first_seconds, 1) for row in rows)),
-        _line("s in all", *(_number(row.seconds, 1) for row in rows)),
-    ]
+    measures = {
+        "answers": [f"{row.answers}" for row in rows],
+        "tokens in, out": [_tokens(row) for row in rows],
+        "US$ in all": [_number(row.cost, 4) for row in rows],
+        "s to first text": [_number(row.first_seconds, 1) for row in rows],
+        "s in all": [_number(row.seconds, 1) for row in rows],
+    }
+    lines += [_line(name, *cells) for name, cells in measures.items() if any(cells)]
     if any(row.compared for row in rows):
         compared = (f"{row.ties}, {row.contradictions} of {row.compared}" for row in rows)
         lines.append(_line("ties, of them contradictions", *compared))
