@@ -75,24 +75,37 @@ def check(answer: Answer, picture: Picture, language: str, wanted: Wanted) -> di
     if not answer.text:
         return found
     text = answer.text
-    spoken = language_of(text)
-    # A text in the wrong language loses the score of that, and no other.
-    words_of = spoken if spoken in picture.languages else primary(language)
     found |= {
         "opening": float(not _begins_badly(text, picture.kind)),
         "length": _within(count_words(text), picture.words),
         "sentences": _within(count_sentences(text), picture.sentences),
         "markup": float(not _MARKUP.search(text)),
-        "language": float(spoken == primary(language)),
+        "language": float(language_of(text) == primary(language)),
         "refusal": float(not _REFUSAL.search(text)),
-        "recall": _share(_mentions(text, fact, words_of) for fact in picture.facts),
+        "recall": 1 - len(missed(text, picture, language)) / len(picture.facts),
     }
     if picture.traps:
-        found["traps"] = 1 - _share(_claims(text, trap, words_of) for trap in picture.traps)
+        found["traps"] = 1 - len(claimed(text, picture, language)) / len(picture.traps)
     quotes = list(quotations(text))
     if picture.text is not None and quotes:
         found["quotes"] = _share(_stands_in(quote, picture.text) for quote in quotes)
     return found | _check_outputs(answer, picture, wanted)
+
+
+def missed(text: str, picture: Picture, language: str) -> list[str]:
+    """Name the facts that a text does not mention."""
+    words_of = _words_of(text, picture, language)
+    return [
+        fact.name
+        for fact in picture.facts
+        if not any(_pattern(wording).search(text) for wording in fact.in_language(words_of))
+    ]
+
+
+def claimed(text: str, picture: Picture, language: str) -> list[str]:
+    """Name the traps that a text claims."""
+    words_of = _words_of(text, picture, language)
+    return [trap.name for trap in picture.traps if _claims(text, trap, words_of)]
 
 
 def alike(texts: Iterable[str]) -> float | None:
@@ -215,8 +228,13 @@ def _begins_badly(text: str, kind: str) -> bool:
     return bool(_OPENING.match(bare) or (kind == "photo" and _MEDIUM.match(bare)))
 
 
-def _mentions(text: str, point: Point, language: str) -> bool:
-    return any(_pattern(wording).search(text) for wording in point.in_language(language))
+def _words_of(text: str, picture: Picture, language: str) -> str:
+    """Give the language to look for facts in: the text's own, if the set has words in it.
+
+    So that a text in the wrong language loses the score of that, and no other.
+    """
+    spoken = language_of(text)
+    return spoken if spoken in picture.languages else primary(language)
 
 
 def _claims(text: str, point: Point, language: str) -> bool:

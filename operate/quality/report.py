@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from operate.quality.checks import SCORES
+from operate.quality.checks import SCORES, claimed, missed
 from operate.quality.judge import JUDGE_SCORES, Agreement
 from operate.quality.scores import Estimate, Row, Scored
 
@@ -57,15 +58,9 @@ def page(
         "Each is a mean over pictures from 0 to 1; in brackets is where it would lie for other "
         "pictures drawn like these, 95 of 100 times (bootstrap). Seconds are medians.\n"
     )
-    worst = sorted(scored, key=lambda one: one.scores.get("recall", 0.0))[:10]
-    lines = [
-        f"- {one.picture.file} ({one.variant.model}, {one.variant.language}): "
-        + "; ".join(f"{name} {value:.2f}" for name, value in one.scores.items() if value < 1)
-        for one in worst
-        if any(value < 1 for value in one.scores.values())
-    ]
+    lines = _faults(scored)
     if lines:
-        parts.append("Where the most facts were missed:\n\n" + "\n".join(lines) + "\n")
+        parts.append("What was missed and claimed:\n\n" + "\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
@@ -126,6 +121,22 @@ def drawing(rows: Sequence[Row]) -> str:
         parts.append(f'<circle cx="{left}" cy="{y - 4}" r="5" fill="{colour}"/>')
         parts.append(f'<text x="{left + 14}" y="{y}">{escape(title_of(row, rows))}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _faults(scored: Sequence[Scored]) -> list[str]:
+    """Name, picture by picture, the facts that texts missed and the traps that they claimed."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for one in scored:
+        if one.answer.text:
+            text, language = one.answer.text, one.variant.language
+            counts = found.setdefault((one.picture.file, one.variant.model), Counter())
+            counts.update(f"missed {name}" for name in missed(text, one.picture, language))
+            counts.update(f"claimed {name}" for name in claimed(text, one.picture, language))
+    return [
+        f"- {file} ({model}): " + "; ".join(f"{what} ({n})" for what, n in counts.most_common())
+        for (file, model), counts in found.items()
+        if counts
+    ]
 
 
 def _dot(found: Estimate, y: float, number: int, left: float, width: float) -> str:

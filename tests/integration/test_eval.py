@@ -81,7 +81,9 @@ def test_a_folder_of_one_s_own_needs_pictures_and_three_facts_each(
     assert row["scores"]["alike"]["mean"] == 1
     by_picture = {one["picture"]: one["scores"]["recall"] for one in told["answers"]}
     assert by_picture == {"cat.webp": 1.0, "coffee.jpg": 0.0}
-    assert "coffee.jpg" in (tmp_path / "out" / "results.md").read_text()
+    page = (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    assert "- coffee.jpg (stand-in): missed cup (2); missed coffee (2); missed saucer (2)" in page
+    assert "- cat.webp" not in page
     assert (tmp_path / "out" / "results.svg").read_text().startswith("<svg")
 
     mine = tmp_path / "mine" / "set.jsonl"
