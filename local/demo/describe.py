@@ -43,12 +43,13 @@ from describer.values import Usage
 from local.demo.names import images_below, paths_named_in
 from local.demo.plain import plain, plain_line
 from local.demo.site import event_for
-from local.servers.bucket import LocalFiles, images_in
+from local.servers.bucket import images_in
 from local.servers.choice import ModelChoice, choose_model
 from local.servers.model import start_standin
 from local.servers.processes import StartError, wait_ready
 from local.servers.stack import STANDIN_FIRST_SECONDS, STANDIN_PACE_SECONDS
 from local.standin.samples import NOTE
+from operate.quality.files import LocalFiles
 
 JOBS = 4
 # Whoever waits longer is told that something goes on.

@@ -25,7 +25,7 @@ from local.demo.records import (
     newest,
     unrecorded,
 )
-from local.servers.bucket import BUCKET, LocalFiles, content_type_of, upload, upload_url
+from local.servers.bucket import BUCKET, content_type_of, upload, upload_url
 from local.servers.choice import ModelChoice
 from local.servers.events import FINALIZED
 from local.servers.function import ROOT
@@ -40,6 +40,7 @@ from local.servers.stack import (
     Stack,
     running_stack,
 )
+from operate.quality.files import LocalFiles
 
 _WANTED = Ports(BUCKET_PORT, FIRESTORE_PORT)
 _LAST_LINES = 5

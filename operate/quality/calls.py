@@ -16,16 +16,13 @@ from typing import IO, Any, Protocol
 
 from describer.build import build_model
 from describer.errors import (
-    BucketError,
     DescriberError,
     ModelTimeoutError,
-    ObjectGoneError,
     PermanentError,
     TransientError,
 )
 from describer.images.image import Image
 from describer.images.loading import Images
-from describer.images.room import Buffer, FullError
 from describer.model.description import Accumulator, Description, describe
 from describer.model.port import Model
 from describer.model.prompt import Instructions
@@ -36,6 +33,7 @@ from describer.values import Upload, Usage
 from operate.address import is_loopback
 from operate.cost import Prices
 from operate.quality.checks import Answer
+from operate.quality.files import LocalFiles
 from operate.quality.pictures import Picture
 
 # What a picture may take in, where a plan is made: more than most models count at 640 pixels.
@@ -178,7 +176,7 @@ class Server:
         self.address = settings.openai_base_url or f"vertex/{settings.model_location}"
         self.files: dict[str, Path] = {}
         self._prices = prices
-        self._images = Images(settings, _Files(self.files))
+        self._images = Images(settings, LocalFiles(self.files))
         self._model = model
         self._building = asyncio.Lock()
 
@@ -390,27 +388,3 @@ class _Heard:
 
     async def close(self) -> None:
         """See `Model.close`."""
-
-
-class _Files:
-    """See `describer.images.bucket.Bucket`: the pictures of a set, by their names."""
-
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = files
-
-    async def read(self, upload: Upload, into: Buffer) -> bool:
-        """See `Bucket.read`."""
-        file = self._files.get(upload.name)
-        if file is None:
-            raise ObjectGoneError(f"there is no {upload.name}")
-        try:
-            into.write(await asyncio.to_thread(file.read_bytes))
-        except FullError:
-            return False
-        except OSError as exc:
-            raise BucketError(f"{file}: {exc.strerror}") from exc
-        return True
-
-    async def live_generation(self, upload: Upload) -> int | None:
-        """See `Bucket.live_generation`: a file has but one."""
-        return upload.generation if upload.name in self._files else None

@@ -17,7 +17,7 @@ from typing import Any
 from rapidfuzz import fuzz
 
 from describer.model.outputs import Wanted
-from operate.quality.language import language_of, primary
+from operate.quality.language import is_in, language_of, primary
 from operate.quality.pictures import Picture, Point
 
 # As much of a quotation has to stand in the picture: a letter in ten may be misread.
@@ -80,7 +80,7 @@ def check(answer: Answer, picture: Picture, language: str, wanted: Wanted) -> di
         "length": _within(count_words(text), picture.words),
         "sentences": _within(count_sentences(text), picture.sentences),
         "markup": float(not _MARKUP.search(text)),
-        "language": float(language_of(text) == primary(language)),
+        "language": float(is_in(text, language)),
         "refusal": float(not _REFUSAL.search(text)),
         "recall": 1 - len(missed(text, picture, language)) / len(picture.facts),
     }

@@ -23,6 +23,13 @@ def language_of(text: str) -> str:
     return str(language)
 
 
+def is_in(text: str, tag: str) -> bool:
+    """Tell whether a text is in the language of a BCP-47 tag; Norwegian's two are not told apart."""
+    norwegian = {"nb", "nn", "no"}
+    spoken, asked = language_of(text), primary(tag)
+    return spoken == asked or {spoken, asked} <= norwegian
+
+
 def primary(tag: str) -> str:
     """Give the language of a BCP-47 tag, without script and region."""
     return tag.partition("-")[0].lower()

@@ -105,6 +105,8 @@ def load_set(folder: Path) -> tuple[Picture, ...]:
         OSError: the folder cannot be read.
     """
     found: dict[str, Picture] = {}
+    if not (folder / "set.jsonl").is_file():
+        raise SetError(f"there is no {folder / 'set.jsonl'}; docs/quality.md tells how to make one")
     for where, row in _rows(folder / "set.jsonl"):
         picture = _picture(folder, where, row)
         if picture.file in found:

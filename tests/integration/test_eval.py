@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from local.quality.__main__ import SET
+from local.servers.function import ROOT
 from local.servers.model import StandInServer, standin_server
 from local.standin.faults import chunks, drop, text
 from operate.cli import describer
@@ -218,3 +221,16 @@ def test_a_judge_of_another_family_is_chosen_on_vertex_only(evaluate: Eval) -> N
     found = evaluate("--judge", "auto")
     assert found.exit_code == 1
     assert "--judge: name a model of http://127.0.0.1" in found.stderr
+
+
+def test_without_its_libraries_it_says_what_to_install(own: Path) -> None:
+    """The other commands do not need them."""
+    program = (
+        "import sys; sys.modules['rapidfuzz'] = None\n"
+        f"sys.argv = ['describer', 'eval', {str(own)!r}]\n"
+        "from operate.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no rapidfuzz: what scores texts is installed with pip install '.[eval]'" in done.stderr

@@ -26,12 +26,13 @@ from local.demo.__main__ import Screen, news
 from local.demo.recording import Recording
 from local.demo.records import Unrecorded, View, newest, view_of
 from local.demo.screen import Picture, cards, rows_for, shows_colours, summary, thumbnail
-from local.servers.bucket import SAMPLES, LocalFiles, images_in, upload_url
+from local.servers.bucket import SAMPLES, images_in, upload_url
 from local.servers.choice import ModelChoice, choose_model
 from local.servers.function import ROOT
 from local.servers.processes import LOOPBACK
 from local.standin.samples import NOTE, texts_by_digest
 from operate.listener import Listener
+from operate.quality.files import LocalFiles
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 

@@ -137,6 +137,24 @@ def test_facts_are_looked_for_in_the_language_that_the_text_is_in() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tag", "text", "good"),
+    [
+        ("en", "A brown tabby cat looks straight at you.", True),
+        ("en-GB", "A brown tabby cat looks straight at you.", True),
+        ("de", "A brown tabby cat looks straight at you.", False),
+        ("de-CH", "Eine braune Katze blickt geradeaus.", True),
+        ("fr", "Un chat brun regarde droit vers l'appareil et le fond est flou.", True),
+        ("nb", "En brun katt ser rett mot kameraet, og bakgrunnen er helt uskarp og grå.", True),
+        ("zh-Hant", "一只棕色的虎斑猫正看着镜头。", True),
+        ("en", 'A card says "Bei 180 Grad 45 Minuten backen und dann auskühlen lassen".', True),
+    ],
+)
+def test_the_language_is_told(tag: str, text: str, *, good: bool) -> None:
+    """By its first part, whatever script or region; what is quoted may be in another."""
+    assert scores_of(text, tag)["language"] == float(good)
+
+
+@pytest.mark.parametrize(
     ("quoted", "share"),
     [
         ("LIBRARY CLOSED", 1.0),
@@ -289,6 +307,12 @@ def test_a_set_that_is_wrong_says_where(tmp_path: Path, line: str, fault: str) -
     (tmp_path / "a.png").touch()
     (tmp_path / "set.jsonl").write_text(line)
     with pytest.raises(SetError, match=fault):
+        load_set(tmp_path)
+
+
+def test_a_folder_that_is_no_set_is_told_so(tmp_path: Path) -> None:
+    """With where to read on."""
+    with pytest.raises(SetError, match=r"there is no .*set.jsonl; docs/quality.md"):
         load_set(tmp_path)
 
 
