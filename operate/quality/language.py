@@ -24,7 +24,7 @@ def language_of(text: str) -> str:
 
 
 def is_in(text: str, tag: str) -> bool:
-    """Tell whether a text is in the language of a BCP-47 tag; Norwegian's two are not told apart."""
+    """Tell whether a text is in the language of a BCP-47 tag; Norwegian's two count as one."""
     norwegian = {"nb", "nn", "no"}
     spoken, asked = language_of(text), primary(tag)
     return spoken == asked or {spoken, asked} <= norwegian

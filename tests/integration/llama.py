@@ -1,6 +1,6 @@
 """llama.cpp's own server over packages alone: a small text model, and eyes of random weights.
 
-    python -m tests.integration.llama PORT FOLDER [--blind]
+    python -m tests.integration.llama PORT FOLDER [--blind] [--threads N]
 
 What it says of a picture is nonsense; that it is asked, streams, counts and refuses as the real one
 does is the point. Nothing is downloaded: the text model lies in a wheel.
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--blind", action="store_true", help="without the projector")
+    parser.add_argument("--threads", type=int, default=2, help="one alone never waits for another")
     options = parser.parse_args()
     # Blocked before the server starts its threads, which inherit that.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -103,7 +104,7 @@ def main() -> None:
     params.hostnames = ["127.0.0.1"]
     params.port = options.port
     params.n_ctx, params.n_parallel, params.n_gpu_layers = 2048, 1, 0
-    params.cpuparams.n_threads = 2
+    params.cpuparams.n_threads = options.threads
     params.warmup = False
     # The same words each time.
     params.sampling.temp = 0.0
