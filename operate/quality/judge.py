@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from describer.model.outputs import Wanted
 from describer.model.prompt import Instructions
 from operate.quality.pictures import ClaimLabel, PairLabel, Picture
 
@@ -170,10 +171,9 @@ def warning_for(judge: str, models: Sequence[str]) -> str | None:
     return None
 
 
-def instructions_for_judge(model: str, request: str, max_output_tokens: int) -> Instructions:
-    """Give what a judge is sent beside the picture."""
-    base = Instructions(model, "en", max_output_tokens, _SYSTEM)
-    return replace(base, request=request)
+def instructions_for_judge(base: Instructions, request: str) -> Instructions:
+    """Give what a judge is sent beside the picture; its model and effort are those of the base."""
+    return replace(base, system=_SYSTEM, request=request, wanted=Wanted())
 
 
 async def judge(ask: Ask, picture: Picture, text: str, reference: str | None) -> Judged:

@@ -83,7 +83,7 @@ class Run:
     pictures: tuple[Picture, ...]
     jobs: list[Job]
     notes: list[str] = field(default_factory=list)
-    _judge: tuple[Server, str] | None = None
+    _judge: tuple[Server, Instructions] | None = None
 
     @classmethod
     def of(
@@ -132,12 +132,16 @@ class Run:
             SetError: there is nothing to choose from.
         """
         models = list(dict.fromkeys(job.variant.model for job in self.jobs))
-        settings = Settings.from_env({**environ, "MODEL": environ.get("MODEL") or "judge"})
         if model == "auto":
-            if not settings.on_vertex:
-                raise SetError(f"--judge: name a model of {settings.openai_base_url}")
+            url = environ.get("OPENAI_BASE_URL", "").strip()
+            if url:
+                raise SetError(f"--judge: name a model of {url}")
             model = judging.default_judge(models)
-        self._judge = Server(settings, prices), model
+        limit = {"MAX_OUTPUT_TOKENS": str(_JUDGE_TOKENS)}
+        settings = Settings.from_env({**environ, **limit, "MODEL": model})
+        base = instructions_for("", settings)
+        self._judge = Server(settings, prices), base
+        model = base.model
         warning = judging.warning_for(model, models)
         self.notes += [f"Judged by {model}.", *([warning] if warning else [])]
 
@@ -221,10 +225,10 @@ class Run:
     def _asks_judge(self, asks: Asks) -> Ask:
         if self._judge is None:
             raise AssertionError("no judge")
-        server, model = self._judge
+        server, base = self._judge
 
         async def ask(request: str, picture: Picture) -> str:
-            instructions = judging.instructions_for_judge(model, request, _JUDGE_TOKENS)
+            instructions = judging.instructions_for_judge(base, request)
             return (await asks.ask(server, Call(server.address, instructions, picture))).text
 
         return ask

@@ -1,6 +1,7 @@
 """The words that are sent, and the digest that tells old ones from new."""
 
 import json
+from dataclasses import replace
 
 from describer.model.prompt import DEFAULT_PROMPT, fallbacks_for, instructions_for
 from describer.settings import Settings
@@ -89,3 +90,4 @@ def test_the_digest_changes_with_the_words_alone() -> None:
     assert plain.digest == instructions_for("b", Settings(max_output_tokens=99)).digest
     assert plain.digest != instructions_for("a", Settings(description_language=("de",))).digest
     assert plain.digest != instructions_for("a", Settings(prompt="x")).digest
+    assert plain.digest != replace(plain, request="Look at this image.").digest

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from describer.model.prompt import instructions_for
+from describer.settings import Settings
 from local.quality.__main__ import SET
 from local.quality.oracle import Oracle, agreeable
 from operate.quality import judge
@@ -122,6 +124,16 @@ def test_a_text_cannot_leave_its_marks() -> None:
         _, _, after = request.partition("ninety.")
         assert request.count("<text>") == request.count("</text>")
         assert after.strip().startswith("</text>")
+
+
+def test_a_judge_is_asked_with_its_own_words() -> None:
+    """Its model and effort, and nothing of the prompt or the outputs of what it judges."""
+    environ = {"OUTPUTS": "alt_text", "REASONING_EFFORT": "low", "MODEL": "gemini-3.8-flash"}
+    base = instructions_for("", Settings.from_env(environ))
+    asked = judge.instructions_for_judge(base, "Look at the picture.")
+    assert (asked.model, asked.reasoning_effort) == ("google/gemini-3.8-flash", "low")
+    assert (asked.request, asked.wanted.structured) == ("Look at the picture.", False)
+    assert "You write descriptions" not in asked.system
 
 
 @pytest.mark.parametrize(
