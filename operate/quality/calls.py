@@ -66,17 +66,24 @@ class Call:
         asked = self.instructions
         parts = [
             *(self.server, asked.model, asked.system, asked.request, self.picture.digest),
-            *(asked.max_output_tokens, asked.reasoning_effort, self.repeat),
+            *(asked.max_output_tokens, asked.reasoning_effort, asked.image_detail, self.repeat),
+            *asked.embedded,
             json.dumps(asked.wanted.schema(), sort_keys=True),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
     def most_tokens(self) -> tuple[int, int]:
-        """What it may take in and give out at most, by what a picture usually takes."""
-        letters = len(self.instructions.system) + len(self.instructions.request)
-        tokens_in = _PICTURE_TOKENS + letters // _LETTERS_A_TOKEN
-        return tokens_in, self.instructions.max_output_tokens
+        """What it may take in and give out at most, by what a picture usually takes.
+
+        Of an object that came otherwise, the function asks once more, with the answer in hand.
+        """
+        asked = self.instructions
+        words = (len(asked.system) + len(asked.request)) // _LETTERS_A_TOKEN
+        if not asked.wanted.structured:
+            return _PICTURE_TOKENS + words, asked.max_output_tokens
+        again = words + asked.max_output_tokens
+        return _PICTURE_TOKENS + words + again, 2 * asked.max_output_tokens
 
 
 class Budget:
@@ -205,8 +212,9 @@ class Server:
         async def described() -> Description:
             self._images.check(upload)
             async with self._images.room_for(upload) as share:
-                image = await self._images.load(upload, share)
-                return await self._in_time(heard, call.instructions, image, on_text)
+                image = await self._images.load(upload, share, call.instructions.embedded)
+                instructions = call.instructions.with_embedded(image.metadata)
+                return await self._in_time(heard, instructions, image, on_text)
 
         answer = await _answer_of(described(), heard)
         return replace(
@@ -374,14 +382,15 @@ class _Heard:
 
     @asynccontextmanager
     async def stream(
-        self, instructions: Instructions, image: Image
+        self, instructions: Instructions, image: Image | None
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """See `Model.stream`."""
         async with self._model.stream(instructions, image) as chunks:
 
             async def heard() -> AsyncIterator[Chunk]:
                 async for chunk in chunks:
-                    self.raw += chunk.text
+                    # What is asked without the picture is asked to mend the first answer's form.
+                    self.raw += chunk.text if image is not None else ""
                     yield chunk
 
             yield heard()

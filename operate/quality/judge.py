@@ -173,7 +173,7 @@ def warning_for(judge: str, models: Sequence[str]) -> str | None:
 
 def instructions_for_judge(base: Instructions, request: str) -> Instructions:
     """Give what a judge is sent beside the picture; its model and effort are those of the base."""
-    return replace(base, system=_SYSTEM, request=request, wanted=Wanted())
+    return replace(base, system=_SYSTEM, question=request, wanted=Wanted(), fields=())
 
 
 async def judge(ask: Ask, picture: Picture, text: str, reference: str | None) -> Judged:

@@ -90,4 +90,4 @@ def test_the_digest_changes_with_the_words_alone() -> None:
     assert plain.digest == instructions_for("b", Settings(max_output_tokens=99)).digest
     assert plain.digest != instructions_for("a", Settings(description_language=("de",))).digest
     assert plain.digest != instructions_for("a", Settings(prompt="x")).digest
-    assert plain.digest != replace(plain, request="Look at this image.").digest
+    assert plain.digest != replace(plain, question="Look at this image.").digest

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from describer.errors import ModelBusyError
+from describer.model.outputs import Wanted
 from describer.model.prompt import Instructions
 from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
@@ -64,6 +65,20 @@ def test_an_answer_is_the_function_s_own_with_what_the_model_wrote(tmp_path: Pat
     assert answer.first_seconds <= answer.seconds
 
 
+def test_what_the_model_wrote_first_is_kept_of_an_answer_that_was_mended(tmp_path: Path) -> None:
+    """The record's fields are of the second call, which is counted in what may be spent."""
+    prose = text_script("A cat sits.")
+    mended = text_script('{"description": "A cat sits.", "altText": "A cat"}')
+    instructions = replace(ASKED, wanted=Wanted(outputs=("alt_text",)))
+    call = replace(CALL, instructions=instructions)
+    asked, model = server(prose, mended)
+    (answer,) = ask(asked, Kept(tmp_path / "a"), Budget(1), call)
+    assert (answer.raw, answer.fields) == ("A cat sits.", {"altText": "A cat"})
+    assert len(model.begun) == 2
+    assert call.most_tokens[1] == 2 * CALL.most_tokens[1]
+    assert call.most_tokens[0] > CALL.most_tokens[0] + ASKED.max_output_tokens
+
+
 def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
     """Nor in the next run, even if a crash has cut the last line and another was written since."""
     path = tmp_path / "answers.jsonl"
@@ -100,10 +115,11 @@ def test_a_failure_is_not_kept_but_asked_again_the_next_time(tmp_path: Path) -> 
         {"server": "y"},
         {"repeat": 1},
         {"instructions": replace(ASKED, system="Tell.")},
-        {"instructions": replace(ASKED, request="Look.")},
+        {"instructions": replace(ASKED, question="Look.")},
         {"instructions": replace(ASKED, model="n")},
         {"instructions": replace(ASKED, max_output_tokens=9)},
         {"instructions": replace(ASKED, reasoning_effort="low")},
+        {"instructions": replace(ASKED, image_detail="high")},
         {"picture": replace(CAT, digest="1")},
     ],
     ids=str,
