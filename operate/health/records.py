@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from operate.health.finding import Finding, ok, wrong
 from operate.health.reading import Deployment, mapping
@@ -20,6 +21,8 @@ UNINDEXED = (
     "status.completeTime",
     "lease.expireTime",
 )
+# With `enable_gallery` it has just the one index that the page orders by.
+_ORDERED = "status.startTime"
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _ALLOW = re.compile(r"allow\s+([a-z,\s]+?)\s*(?::\s*if\s+(.*?))?\s*;", re.DOTALL)
 # What firestore.rules.tftpl makes of each.
@@ -53,15 +56,14 @@ def check_indexes(read: Deployment) -> Iterator[Finding]:
     """Look at the exemptions: long or growing fields have no index, what is asked for has one."""
     if read.missing("database"):
         return
-    exempt, indexed = set(), {}
+    exempt = set()
     for one in read.read("fields")["fields"]:
         name = str(one["name"]).rpartition("/fields/")[2].replace("`", "")
         config = mapping(one.get("indexConfig"))
         if config.get("usesAncestorConfig"):
             continue
-        if config.get("indexes"):
-            indexed[name] = config["indexes"]
-        else:
+        indexes = config.get("indexes") or []
+        if not indexes or (name == _ORDERED and _newest_first(indexes)):
             exempt.add(name)
     asked = {"uri", *(["md5Hash"] if read.settings.reuse else [])}
     if lost := sorted(asked & exempt):
@@ -76,6 +78,11 @@ def check_indexes(read: Deployment) -> Iterator[Finding]:
         yield wrong("indexes", message, "terraform apply")
     else:
         yield ok("indexes", f"{len(UNINDEXED)} fields are exempt, what is asked for is not")
+
+
+def _newest_first(indexes: list[Any]) -> bool:
+    orders = [field.get("order") for one in indexes for field in one.get("fields", [])]
+    return orders == ["DESCENDING"]
 
 
 def check_rules(read: Deployment) -> Iterator[Finding]:

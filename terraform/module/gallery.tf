@@ -233,6 +233,21 @@ resource "google_service_account_iam_member" "gallery_signs" {
   member             = google_service_account.gallery[0].member
 }
 
+# As the function's own, in iam.tf.
+resource "google_project_iam_member" "build_reads_copied_gallery" {
+  count = var.enable_gallery ? 1 : 0
+
+  project = var.google_cloud_project
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.build.member
+
+  condition {
+    title       = "${local.gallery_name}-copied-source"
+    description = "What Cloud Run functions copies of the gallery's source, and the bucket's own name."
+    expression  = local.copied_sources[local.gallery_name]
+  }
+}
+
 # The page itself is everybody's; what it shows, the rules decide.
 resource "google_cloud_run_v2_service_iam_member" "everybody_opens_gallery" {
   count = var.enable_gallery ? 1 : 0

@@ -186,20 +186,14 @@ resource "google_storage_bucket_iam_member" "build_reads_source" {
 locals {
   copies = "projects/_/buckets/gcf-v2-sources-${local.project_number}-${var.region}"
 
-  built = concat([var.name], var.enable_gallery ? [local.gallery_name] : [])
-
-  copied_source = join(" || ", concat(
-    ["resource.name == \"${local.copies}\""],
-    [for name in local.built : "resource.name.startsWith(\"${local.copies}/objects/${name}/\")"],
-  ))
-  copied_source_encrypted = join("", [
-    "resource.name.startsWith(\"${local.copies}-\") && (",
-    join(" || ", concat(
-      ["resource.type == \"storage.googleapis.com/Bucket\""],
-      [for name in local.built : "resource.name.extract(\"/objects/{object}\").startsWith(\"${name}/\")"],
-    )),
-    ")",
-  ])
+  # By the function's name.
+  copied_sources = { for name in [var.name, local.gallery_name] : name => var.kms_keys.function == null ? join(" || ", [
+    "resource.name == \"${local.copies}\"",
+    "resource.name.startsWith(\"${local.copies}/objects/${name}/\")",
+    ]) : join(" && ", [
+    "resource.name.startsWith(\"${local.copies}-\")",
+    "(resource.type == \"storage.googleapis.com/Bucket\" || resource.name.extract(\"/objects/{object}\").startsWith(\"${name}/\"))",
+  ]) }
 }
 
 resource "google_project_iam_member" "build_reads_copied_source" {
@@ -210,7 +204,7 @@ resource "google_project_iam_member" "build_reads_copied_source" {
   condition {
     title       = "${var.name}-copied-source"
     description = "What Cloud Run functions copies of this function's source, and the bucket's own name."
-    expression  = var.kms_keys.function == null ? local.copied_source : local.copied_source_encrypted
+    expression  = local.copied_sources[var.name]
   }
 }
 
@@ -349,6 +343,7 @@ resource "time_sleep" "permissions" {
     google_artifact_registry_repository_iam_member.build_pushes,
     google_project_iam_member.agents,
     google_project_iam_member.build_logs,
+    google_project_iam_member.build_reads_copied_gallery,
     google_project_iam_member.build_reads_copied_source,
     google_project_iam_member.eventarc_agent,
     google_project_iam_member.run_predict,

@@ -7,6 +7,9 @@ from tests.health.sound import (
     BUCKETS,
     BUILD,
     DATABASE,
+    FIELDS,
+    FUNCTION,
+    FUNCTIONS,
     FURTHER_SUBSCRIPTION,
     IMAGES,
     MORE,
@@ -121,6 +124,18 @@ def reuse(state: State) -> None:
     """Texts are reused, for which records are listed."""
     state.environment["REUSE"] = "true"
     state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"].append("datastore.entities.list")
+
+
+def gallery(state: State) -> None:
+    """The gallery is there: its function, and the index that its page orders by."""
+    copy = {**json.loads(json.dumps(state.function)), "name": f"{FUNCTION}-gallery"}
+    state.answers[FUNCTIONS]["functions"].append(copy)
+    (field,) = (
+        one for one in state.answers[FIELDS]["fields"] if one["name"].endswith("/status.startTime")
+    )
+    fields = [{"fieldPath": "status.startTime", "order": "DESCENDING"}]
+    index = {"queryScope": "COLLECTION", "fields": fields, "state": "READY"}
+    field["indexConfig"] = {"indexes": [index]}
 
 
 def removals(state: State) -> None:

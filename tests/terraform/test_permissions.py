@@ -133,6 +133,12 @@ def unusual(workspace: Workspace) -> Life:
     )
 
 
+_COPIES = {
+    "build_reads_copied_source": "copies of the source",
+    "build_reads_copied_gallery": "copies of the gallery's source",
+}
+
+
 def _grants(resources: list[dict[str, Any]]) -> set[Grant]:
     agents = {
         resource["values"]["member"]: f"agent {resource['index']}"
@@ -161,9 +167,7 @@ def _grants(resources: list[dict[str, Any]]) -> set[Grant]:
                 values["role"],
                 _place(resource["type"], values),
                 # What it admits is asked below.
-                "copies of the source"
-                if "gcf-v2-sources" in condition[0]["expression"]
-                else condition[0]["expression"],
+                _COPIES.get(resource["name"], condition[0]["expression"]),
             )
         )
     assert len(found) == len(set(found)), "granted twice"
@@ -255,6 +259,7 @@ def test_every_option_grants_what_it_needs_alone(unusual: Life) -> None:
         ),
         (OPERATOR, "roles/cloudtasks.enqueuer", "queue describer-backfill", ""),
         (OPERATOR, "roles/iam.serviceAccountUser", "account describer-trigger", ""),
+        (BUILD, "roles/storage.objectViewer", ON_PROJECT, "copies of the gallery's source"),
         # It has no right on the database: whoever asks reads with their own.
         (GALLERY, reads, f"bucket {IMAGES}", ""),
         (GALLERY, reads, "bucket more-images", ""),
@@ -276,9 +281,9 @@ class _Name(str):
         return _Name(self.partition(before)[2])
 
 
-def _admits(life: Life, name: str, kind: str) -> bool:
+def _admits(life: Life, name: str, kind: str, grant: str = "build_reads_copied_source") -> bool:
     """Evaluate the condition on copied sources, whose operators are Python's by another name."""
-    values = life.values("google_project_iam_member.build_reads_copied_source")
+    values = life.values(f"google_project_iam_member.{grant}")
     expression = values["condition"][0]["expression"].replace("&&", "and").replace("||", "or")
     number = re.findall(r"gcf-v2-sources-(\d+)-", expression)[0]
     resource = SimpleNamespace(
@@ -313,9 +318,6 @@ def test_build_reads_its_own_copied_source(
     [
         pytest.param("us-central1-5f", "Bucket", True, id="bucket"),
         pytest.param("us-central1-5f/objects/describer/source.zip", "Object", True, id="own"),
-        pytest.param(
-            "us-central1-5f/objects/describer-gallery/source.zip", "Object", True, id="gallery"
-        ),
         pytest.param("us-central1-5f/objects/payroll/source.zip", "Object", False, id="other"),
         pytest.param("us-central1/objects/describer/source.zip", "Object", False, id="no-key"),
         pytest.param("us-east1-5f/objects/describer/source.zip", "Object", False, id="region"),
@@ -329,6 +331,16 @@ def test_build_reads_its_own_encrypted_source(
 ) -> None:
     """The same where the bucket's name ends in the hash of a key."""
     assert _admits(unusual, name, kind) is admitted
+
+
+@pytest.mark.parametrize(("name", "admitted"), [("describer-gallery", True), ("describer", False)])
+def test_build_reads_the_gallery_s_copied_source(
+    unusual: Life, name: str, *, admitted: bool
+) -> None:
+    """By a grant of its own."""
+    name = f"us-central1-5f/objects/{name}/source.zip"
+    grant = "build_reads_copied_gallery[0]"
+    assert _admits(unusual, name, "Object", grant) is admitted
 
 
 def test_everything_that_takes_labels_has_them(unusual: Life) -> None:
