@@ -87,7 +87,7 @@ def _extracted(plan: Plan) -> set[str]:
     return set(re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metrics))
 
 
-def _built(archive: Path, folder: Path) -> tuple[Path, Path]:
+def built_from(archive: Path, folder: Path) -> tuple[Path, Path]:
     """Do what the buildpack does: unpack, install the pins alone, compile all."""
     source, environment = folder / "source", folder / "environment"
     with zipfile.ZipFile(archive) as packed:
@@ -129,7 +129,7 @@ def test_function_starts_from_the_archive_and_describes(
         "-var=model=stand-in",
         "-var=name=started",
     )
-    source, programs = _built(_archive(workspace, "started"), tmp_path)
+    source, programs = built_from(_archive(workspace, "started"), tmp_path)
     port = free_port()
     environ = {
         **plan.environment(),

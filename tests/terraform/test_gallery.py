@@ -10,7 +10,10 @@ import pytest
 
 from gallery.settings import Settings
 from local.gallery.page import BUILT, build, why_no_node
+from local.http import call
+from local.servers.processes import LOOPBACK, free_port, start, wait_ready
 from tests.terraform.conftest import PROJECT, ROOT, Plan, Workspace, missing, stub_page
+from tests.terraform.test_archive import built_from
 
 FRESH = (f"-var=google_cloud_project={PROJECT}",)
 GALLERY = (*FRESH, "-var=enable_gallery=true", "-var=readers=signed_in")
@@ -77,6 +80,29 @@ def test_settings_are_those_that_the_program_reads(workspace: Workspace) -> None
     only_in_tests = {"FIRESTORE_EMULATOR_HOST", "GOOGLE_STAND_IN"}
     of_the_server = {"THREADS"}
     assert set(given) - of_the_server == read - only_in_tests
+
+
+@pytest.mark.slow
+def test_it_starts_from_the_archive(workspace: Workspace, tmp_path: Path) -> None:
+    """Nothing but the archive, its own pins and the planned environment is needed to serve."""
+    plan = workspace.plan(*GALLERY, "-var=name=started")
+    zipped = workspace.folder / ".terraform" / f"{PROJECT}-started-gallery.zip"
+    source, programs = built_from(zipped, tmp_path)
+    environ = dict(_function(plan)["service_config"][0]["environment_variables"])
+    environ |= {"API_KEY": "key", "SERVICE_ACCOUNT": "gallery@example.com", "PYTHONPATH": ""}
+    port = free_port()
+    # How the platform starts it.
+    environ |= {"FUNCTION_TARGET": "serve_gallery", "FUNCTION_SIGNATURE_TYPE": "http"}
+    environ |= {"PORT": str(port), "HOST": LOOPBACK}
+    program = str(programs / "functions-framework")
+    server = start("gallery from archive", [program], port, env=environ, cwd=source)
+    try:
+        wait_ready(server)
+        assert call("GET", server.url).text == "the page's index.html"
+        config = call("GET", f"{server.url}/config.json").json()
+        assert (config["project"], config["key"]) == (PROJECT, "key")
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize(
