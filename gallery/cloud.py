@@ -19,6 +19,8 @@ from gallery.site import MAX_BODY_BYTES, Site, policy
 from gallery.tokens import CERTIFICATES, Certificates, IdTokens
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+# As many as requests that are answered at once (THREADS, in Terraform).
+_CONNECTIONS = 40
 # What may be asked again, since nothing is changed by it. A last refusal is given, not raised.
 _RETRY = Retry(
     total=2,
@@ -121,7 +123,7 @@ def _config(settings: Settings, *, signs_in: bool) -> dict[str, Any]:
 
 def _patient(session: requests.Session) -> requests.Session:
     for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=_RETRY))
+        session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_RETRY))
     return session
 
 
