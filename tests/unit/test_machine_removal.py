@@ -89,6 +89,11 @@ class RemovalMachine(PipelineMachine):
         super().heal()
         self.topic.failing = False
 
+    def judge_release(self, event: Event) -> None:
+        # What waits for the topic has not come to any lease yet.
+        if not self.topic.failing:
+            super().judge_release(event)
+
     def told(self) -> set[str]:
         """Give the ids of the events that others were told."""
         return {message.id for message in self.topic.messages}
