@@ -28,6 +28,8 @@ _RETRY = Retry(
     status_forcelist=(429, 500, 502, 503, 504),
     allowed_methods=None,
     raise_on_status=False,
+    # A browser does not wait as long as a server may ask for.
+    respect_retry_after_header=False,
 )
 
 

@@ -75,6 +75,7 @@ class Google:
         unverified: addresses that nobody has confirmed.
         ended: addresses whose refresh tokens are not taken any more.
         seconds: for which its ID tokens are said to be good.
+        broken: hosts that answer 503, and ask to be left alone for an hour.
         origins: pages that may put objects, as a bucket's CORS says.
         asked: method and path of each request.
     """
@@ -87,6 +88,7 @@ class Google:
         self.unverified: set[str] = set()
         self.ended: set[str] = set()
         self.seconds = 3600
+        self.broken: set[str] = set()
         self.origins: set[str] = set()
         self.asked: list[str] = []
         self.tokens = Key()
@@ -168,6 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
         host, _, rest = self.path.removeprefix("/").partition("/")
         if self.command == "OPTIONS":
             self._send(204, {})
+        elif host in self.google.broken:
+            self._send(503, {}, {"Retry-After": "3600"})
         elif host == "computeMetadata":
             self._metadata(rest)
         elif host == "www.googleapis.com":

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -339,6 +340,19 @@ def test_what_does_not_answer_is_said(
     with cloud(tmp_path_factory.mktemp("deployed"), host, nowhere, readers="public") as site:
         answer = site.picture("cat.webp")
         assert (answer.status_code, answer.text) == (502, "Firestore does not answer.")
+
+
+def test_what_is_out_of_order_is_said_soon(site: Cloud, records: Records) -> None:
+    """However long a server asks to wait: there is a browser that does."""
+    records.described("cat.webp")
+    token = site.google.id_token()
+    site.google.broken.add("iamcredentials.googleapis.com")
+    begun = time.monotonic()
+    answer = site.picture("cat.webp", token=token)
+    site.google.broken.clear()
+    assert (answer.status_code, answer.text) == (502, "Nothing can be signed.")
+    assert time.monotonic() - begun < 10
+    assert site.picture("cat.webp", token=token).status_code == 302
 
 
 class _Fixed(AnonymousCredentials, Signing):
