@@ -33,6 +33,9 @@ from local.servers.model import standin_server
 
 _BUCKET = "uploads"
 _PAGE = 1000
+# Of the made-up listing: objects in a folder, and what an answer is on its way.
+_FOLDER = 10_000
+_WAY_SECONDS = 0.1
 
 
 def main() -> int:
@@ -150,14 +153,21 @@ class Listing(BaseHTTPRequestHandler):
     count = 0
 
     def do_GET(self) -> None:
-        """Give one page."""
-        token = parse_qs(urlsplit(self.path).query).get("pageToken", ["0"])[0]
-        begin, end = int(token), min(int(token) + _PAGE, self.count)
+        """Give one page, or the folders."""
+        time.sleep(_WAY_SECONDS)
+        query = {key: value[0] for key, value in parse_qs(urlsplit(self.path).query).items()}
+        if "delimiter" in query:
+            folders = [f"{number:04}/" for number in range(-(-self.count // _FOLDER))]
+            self._give({"kind": "storage#objects", "prefixes": folders})
+            return
+        last = min(_first_in(query.get("endOffset"), self.count), self.count)
+        begin = int(query.get("pageToken") or _first_in(query.get("startOffset"), 0))
+        end = min(begin + _PAGE, last)
         items = [
             {
                 "kind": "storage#object",
                 "bucket": _BUCKET,
-                "name": f"2026/IMG_{number:09}.jpg",
+                "name": f"{number // _FOLDER:04}/IMG_{number:09}.jpg",
                 "generation": str(10**15 + number),
                 "size": "2500000",
                 "contentType": "image/jpeg",
@@ -167,8 +177,11 @@ class Listing(BaseHTTPRequestHandler):
             for number in range(begin, end)
         ]
         page: dict[str, Any] = {"kind": "storage#objects", "items": items}
-        if end < self.count:
+        if end < last:
             page["nextPageToken"] = str(end)
+        self._give(page)
+
+    def _give(self, page: dict[str, Any]) -> None:
         body = json.dumps(page).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -178,6 +191,10 @@ class Listing(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""
+
+
+def _first_in(folder: str | None, otherwise: int) -> int:
+    return otherwise if folder is None else int(folder.rstrip("/")) * _FOLDER
 
 
 def plan_long_listing(env: dict[str, str], count: int) -> None:

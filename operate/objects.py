@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -17,6 +19,11 @@ from describer.images.cloud_storage import LISTED_FIELDS, resource_of
 from describer.settings import Settings
 from describer.values import Upload
 from operate.address import Address
+from operate.ahead import in_order
+
+# Objects and folders that are looked at for where to cut a listing, and into how many.
+_LOOKED_AT = 1000
+_LISTINGS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +97,43 @@ class BucketObjects:
     def below(self, address: Address) -> Iterator[Found]:
         """See `Objects.below`: Cloud Storage lists in the order of UTF-8 bytes.
 
+        A page takes as long as its answer is on the way, so that folders are listed several at
+        once: each listing is of what lies between two names.
+
         Source: https://docs.cloud.google.com/storage/docs/listing-objects
         """
         if address.exact:
             found = self.get(address.bucket, address.name)
             yield from [found] if found else []
             return
+        cuts = ["", *self._folders(address), ""]
+        yield from in_order(partial(self._pages, address, *cut) for cut in pairwise(cuts))
+
+    def _folders(self, address: Address) -> list[str]:
+        """Give the first folders below an address, or some of them; none where there are none."""
         listed = self._client.list_blobs(
             address.bucket,
             prefix=address.name or None,
+            delimiter="/",
+            max_results=_LOOKED_AT,
+            fields="prefixes,nextPageToken",
+        )
+        for _ in listed.pages:
+            pass
+        found = sorted(listed.prefixes)
+        return found[:: -(-len(found) // _LISTINGS) or 1]
+
+    def _pages(self, address: Address, start: str, end: str) -> Iterator[list[Found]]:
+        """List what begins with `start` or comes after it, up to `end`, page by page."""
+        listed = self._client.list_blobs(
+            address.bucket,
+            prefix=address.name or None,
+            start_offset=start or None,
+            end_offset=end or None,
             fields=f"items({LISTED_FIELDS}),nextPageToken",
         )
-        for blob in listed:
-            yield Found(resource_of(blob))
+        for page in listed.pages:
+            yield [Found(resource_of(blob)) for blob in page]
 
     def get(self, bucket: str, name: str) -> Found | None:
         """See `Objects.get`."""

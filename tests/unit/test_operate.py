@@ -11,10 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -31,6 +34,7 @@ from describer.records.record import asked_again
 from describer.settings import Globs, Settings
 from local.servers.function import ROOT
 from operate.address import Address
+from operate.ahead import in_order
 from operate.choice import (
     Due,
     Filters,
@@ -93,6 +97,55 @@ def test_pairs_hold_nothing() -> None:
     """An endless listing is paired as it comes."""
     endless = (found(f"{number:09}") for number in itertools.count())
     assert len(list(itertools.islice(pairs(endless, iter(())), 1000))) == 1000
+
+
+def test_listings_are_read_at_once_and_given_in_order() -> None:
+    """However late the first one is; no more is read ahead than is said."""
+    lock, begun, read = threading.Lock(), threading.Event(), Counter[int]()
+
+    def listing(number: int) -> Iterator[list[int]]:
+        if number == 0:
+            assert begun.wait(10), "the others wait for the first"
+        for page in range(5):
+            with lock:
+                read[number] += 1
+            if number == 7:
+                begun.set()
+            yield [100 * number + 10 * page + item for item in range(3)]
+
+    given = in_order([partial(listing, number) for number in range(20)])
+    first = next(given)
+    time.sleep(0.3)
+    with lock:
+        assert first == 0
+        # Two pages wait, and the third is at hand; those beyond the eighth have no thread yet.
+        assert {number: read[number] for number in range(1, 9)} == {
+            **dict.fromkeys(range(1, 8), 3),
+            8: 0,
+        }
+    assert [first, *given] == [
+        100 * n + 10 * p + i for n in range(20) for p in range(5) for i in range(3)
+    ]
+
+
+def test_what_ends_a_listing_ends_all() -> None:
+    """In its place, and no thread is left; nor where nobody wants the rest."""
+
+    def broken(number: int) -> Iterator[list[int]]:
+        yield [number]
+        if number == 3:
+            raise OSError("gone")
+        yield [number]
+
+    given = in_order([partial(broken, number) for number in range(40)])
+    assert list(islice(given, 7)) == [0, 0, 1, 1, 2, 2, 3]
+    with pytest.raises(OSError, match="gone"):
+        next(given)
+    before = threading.active_count()
+    rest = in_order([partial(broken, number) for number in range(40)])
+    assert next(rest) == 0
+    rest.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
 
 
 def test_a_listing_out_of_order_is_told() -> None:
