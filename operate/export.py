@@ -8,12 +8,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from operate.address import ADDRESS, Address
+from operate.copies import with_texts
 from operate.outcomes import with_outcomes
 from operate.output import plain_line, progress, say
 from operate.session import Session, with_session
@@ -51,6 +53,7 @@ _ROWS_AT_ONCE = 1000
 
 
 Write: TypeAlias = "Callable[[Stored], bool]"
+_Writer: TypeAlias = Callable[[Path], "AbstractContextManager[Write]"]
 
 
 @click.command()
@@ -59,17 +62,18 @@ Write: TypeAlias = "Callable[[Stored], bool]"
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["jsonl", "csv", "parquet", "xmp"]),
+    type=click.Choice(["jsonl", "csv", "parquet", "xmp", "copies"]),
     default="jsonl",
     show_default=True,
     help="JSON Lines: the whole record. CSV and Parquet: its main fields. XMP: one sidecar file "
-    "for each picture with a text, for photo programs.",
+    "for each picture with a text, for photo programs. Copies: the pictures themselves, with "
+    "their texts inside.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, allow_dash=True),
     default="-",
-    help="A file, for XMP a folder; standard output by default.",
+    help="A file, for XMP and copies a folder; standard output by default.",
 )
 @with_session
 def export(
@@ -86,11 +90,12 @@ def export(
     With --json the count is told as JSON on standard error; the records are what --format says.
     """
     to_stdout = str(output) == "-"
-    if kind in {"parquet", "xmp"} and to_stdout:
+    if kind in {"parquet", "xmp", "copies"} and to_stdout:
         raise click.UsageError(f"--format {kind} needs --output.")
     count = 0
     with progress("Exporting") as advance, contextlib.ExitStack() as stack:
-        write = stack.enter_context(_WRITERS[kind](output))
+        writers: dict[str, _Writer] = {**_WRITERS, "copies": partial(_copies, session)}
+        write = stack.enter_context(writers[kind](output))
         for stored in _chosen(session, address, outcomes):
             count += write(stored)
             advance()
@@ -169,7 +174,32 @@ def _xmp(output: Path) -> Iterator[Write]:
     yield write
 
 
-_WRITERS = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet, "xmp": _xmp}
+@contextlib.contextmanager
+def _copies(session: Session, output: Path) -> Iterator[Write]:
+    with _xmp(output) as write_sidecar:
+
+        def write(stored: Stored) -> bool:
+            if not stored.fields.get("description"):
+                return False
+            place = place_below(output, stored.name, "")
+            if place is None:
+                say(f"left out, since it can be no file's name: {plain_line(stored.name)}")
+                return False
+            content = session.objects.read(
+                str(stored.fields["bucket"]), stored.name, int(stored.fields["generation"])
+            )
+            if content is None:
+                say(f"left out, since it is gone from the bucket: {plain_line(stored.name)}")
+                return False
+            copy = with_texts(content, stored.fields)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content if copy is None else copy)
+            return copy is not None or write_sidecar(stored)
+
+        yield write
+
+
+_WRITERS: dict[str, _Writer] = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet, "xmp": _xmp}
 
 
 def _chosen(

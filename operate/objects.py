@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from google.api_core.exceptions import NotFound
 from google.cloud import storage
 
 from describer.delivery.event import FINALIZED, read_upload
@@ -83,6 +84,9 @@ class Objects(Protocol):
     def get(self, bucket: str, name: str) -> Found | None:
         """Give one live object, or None."""
 
+    def read(self, bucket: str, name: str, generation: int) -> bytes | None:
+        """Read one generation of an object, or None if it is gone."""
+
 
 class BucketObjects:
     """See `Objects`."""
@@ -139,6 +143,15 @@ class BucketObjects:
         """See `Objects.get`."""
         blob = self._client.bucket(bucket).get_blob(name)
         return None if blob is None else Found(resource_of(blob))
+
+    def read(self, bucket: str, name: str, generation: int) -> bytes | None:
+        """See `Objects.read`."""
+        blob = self._client.bucket(bucket).blob(name, generation=generation)
+        try:
+            found: bytes = blob.download_as_bytes()
+        except NotFound:
+            return None
+        return found
 
 
 def connect(settings: Settings) -> BucketObjects:

@@ -23,6 +23,8 @@ _IPTC = "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 for _prefix, _namespace in (("x", _X), ("rdf", _RDF), ("dc", _DC), ("Iptc4xmpCore", _IPTC)):
     ET.register_namespace(_prefix, _namespace)
+# The names of all that may be said.
+PROPERTIES = ("description", "AltTextAccessibility", "ExtDescrAccessibility", "subject")
 # XML 1.0 knows none of them, however they are written.
 _UNKNOWN_TO_XML = {number: None for number in range(32) if chr(number) not in "\t\n\r"}
 _UNKNOWN_TO_XML |= dict.fromkeys((*range(0xD800, 0xE000), 0xFFFE, 0xFFFF))
@@ -30,9 +32,36 @@ _UNKNOWN_TO_XML |= dict.fromkeys((*range(0xD800, 0xE000), 0xFFFE, 0xFFFF))
 
 def sidecar(fields: Mapping[str, Any]) -> bytes:
     """Give the sidecar of a record that has a description."""
+    root = _document(fields)
+    ET.indent(root)
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
+
+
+def packet(fields: Mapping[str, Any]) -> bytes:
+    """Give the same as a packet for inside a file."""
+    begin = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'.encode()
+    return begin + _written(_document(fields)) + b'<?xpacket end="w"?>'
+
+
+def description(fields: Mapping[str, Any]) -> bytes:
+    """Give the one element of it that says something, with its namespaces."""
+    return _written(_description(fields))
+
+
+def _written(element: ET.Element) -> bytes:
+    # By characters and then encoded, since otherwise an XML declaration stands in front.
+    return ET.tostring(element, encoding="unicode").encode()
+
+
+def _document(fields: Mapping[str, Any]) -> ET.Element:
     root = ET.Element(f"{{{_X}}}xmpmeta")
-    about = ET.SubElement(ET.SubElement(root, f"{{{_RDF}}}RDF"), f"{{{_RDF}}}Description")
-    about.set(f"{{{_RDF}}}about", "")
+    ET.SubElement(root, f"{{{_RDF}}}RDF").append(_description(fields))
+    return root
+
+
+def _description(fields: Mapping[str, Any]) -> ET.Element:
+    about = ET.Element(f"{{{_RDF}}}Description", {f"{{{_RDF}}}about": ""})
     language = str(fields.get("language") or "")
     text = str(fields["description"])
     others = fields.get("descriptions")
@@ -46,9 +75,7 @@ def sidecar(fields: Mapping[str, Any]) -> bytes:
         bag = ET.SubElement(ET.SubElement(about, f"{{{_DC}}}subject"), f"{{{_RDF}}}Bag")
         for tag in tags:
             ET.SubElement(bag, f"{{{_RDF}}}li").text = _known(tag)
-    ET.indent(root)
-    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return written + b"\n"
+    return about
 
 
 def _texts(about: ET.Element, name: str, default: str, texts: Mapping[str, Any]) -> None:
@@ -64,7 +91,7 @@ def _known(text: object) -> str:
     return str(text).translate(_UNKNOWN_TO_XML)
 
 
-def place_below(folder: Path, name: str) -> Path | None:
+def place_below(folder: Path, name: str, suffix: str = ".xmp") -> Path | None:
     """Give where an object's sidecar lies; None where its name can be no file's there."""
     parts = PurePosixPath(name).parts
     odd = name.startswith("/") or name.endswith("/") or "//" in name or "\0" in name
@@ -74,4 +101,4 @@ def place_below(folder: Path, name: str) -> Path | None:
         too_long = any(len(part.encode()) > 250 for part in parts)
     except UnicodeEncodeError:
         return None
-    return None if too_long else folder.joinpath(*parts[:-1], parts[-1] + ".xmp")
+    return None if too_long else folder.joinpath(*parts[:-1], parts[-1] + suffix)

@@ -145,6 +145,11 @@ def test_export_for_notebooks_and_photo_programs(cli: Cli, system: System, tmp_p
     assert "2 records" in told.stderr
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.xmp"))
     assert names == ["sidecars/a/1.webp.xmp", "sidecars/b.webp.xmp"]
+    copied = cli("export", home, "--format=copies", f"--output={tmp_path / 'copies'}")
+    assert "2 records" in copied.stderr
+    # WebP goes with a sidecar.
+    assert (tmp_path / "copies" / "a" / "1.webp").read_bytes() == SAMPLE
+    assert (tmp_path / "copies" / "a" / "1.webp.xmp").exists()
     written = (folder / "b.webp.xmp").read_text(encoding="utf-8")
     assert html.escape(record["description"], quote=False) in written
 

@@ -26,6 +26,8 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
 from describer.delivery.event import read_upload
@@ -45,6 +47,7 @@ from operate.choice import (
     unfinished,
     unwanted,
 )
+from operate.copies import with_texts
 from operate.cost import Prices, Tokens
 from operate.deliver import Delivered, Deliverer, Handed, RefusedError
 from operate.export import COLUMNS, cell
@@ -533,6 +536,60 @@ def test_a_sidecar_holds_each_text_in_its_language() -> None:
     assert texts("iptc:AltTextAccessibility") == alt
     tags = root.findall(".//dc:subject/rdf:Bag/rdf:li", spaces)
     assert [tag.text for tag in tags] == ["cat", "dog"]
+
+
+def saved(kind: str, **options: Any) -> bytes:
+    picture, file = Image.effect_noise((40, 30), 60).convert("RGB"), io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+OWN = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5"/>'
+    b"</rdf:RDF></x:xmpmeta>"
+)
+
+
+@pytest.mark.parametrize("own", [b"", OWN])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_copy_holds_the_texts_and_the_same_picture(kind: str, own: bytes) -> None:
+    """What the file said before stays; a second time it has a text of its own."""
+    options: dict[str, Any] = (
+        {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"} if kind == "JPEG" else {}
+    )
+    if own and kind == "JPEG":
+        options["xmp"] = own
+    if own and kind == "PNG":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", own.decode())
+        options["pnginfo"] = info
+    before = saved(kind, **options)
+    copy = with_texts(before, {"description": "A cat & a dog.", "language": "en", "tags": ["cat"]})
+    assert copy is not None
+    with Image.open(io.BytesIO(before)) as old, Image.open(io.BytesIO(copy)) as new:
+        assert old.tobytes() == new.tobytes()
+        packet = new.info.get("xmp") or new.info["XML:com.adobe.xmp"].encode()
+        assert (old.info.get("exif"), old.size) == (new.info.get("exif"), new.size)
+    root = ElementTree.fromstring(packet.strip(b"\0"))
+    texts = [one.text for one in root.iter() if one.text]
+    assert texts.count("A cat & a dog.") == 4
+    assert (b'Rating="5"' in packet) == bool(own)
+    assert with_texts(copy, {"description": "Another.", "language": "en"}) is None
+
+
+def test_a_copy_that_cannot_hold_the_texts_is_told() -> None:
+    fields = {"description": "A cat.", "language": "en"}
+    assert with_texts(saved("GIF"), fields) is None
+    assert with_texts(b"no picture", fields) is None
+    assert with_texts(saved("JPEG"), {"description": "x" * 40_000, "language": "en"}) is None
+    packed = PngInfo()
+    packed.add_itxt("XML:com.adobe.xmp", OWN.decode(), zip=True)
+    assert with_texts(saved("PNG", pnginfo=packed), fields) is None
+    for cut in range(0, 200, 7):
+        with_texts(saved("JPEG")[:cut], fields)
+        with_texts(saved("PNG")[:cut], fields)
 
 
 @given(st.text())
