@@ -33,6 +33,8 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_ENDS = re.compile(r"\r\n?")
 # The end of a sentence, with the quotes and brackets that may close it; also of Chinese and Hindi.
 _SENTENCE_END = re.compile(r"[.!?…]['\"”’»)\]]*(?=\s)|[。！？।]['\"”’»）」]*")  # noqa: RUF001
+# Takes line ends in strings. No field is a number, and `int` refuses one of thousands of digits.
+_DECODER = json.JSONDecoder(strict=False, parse_int=float)
 # What a screen reader says by itself.
 _OPENING = re.compile(
     r"(?:an?|the)?\s*(?:image|picture|photo(?:graph)?)\s+(?:of|showing|that shows)\s+",
@@ -249,8 +251,8 @@ def _parse(answer: str, *, partial: str) -> Mapping[str, Any]:
     if begin < 0:
         return {}
     try:
-        # Takes line ends in strings, and words after the object.
-        found, _ = json.JSONDecoder(strict=False).raw_decode(answer, begin)
+        # Takes words after the object.
+        found, _ = _DECODER.raw_decode(answer, begin)
     except RecursionError:
         return {}
     except json.JSONDecodeError as exc:
@@ -267,7 +269,7 @@ def _parse(answer: str, *, partial: str) -> Mapping[str, Any]:
 
 def _is_faulty(answer: str) -> bool:
     try:
-        json.JSONDecoder(strict=False).raw_decode(answer, answer.find("{"))
+        _DECODER.raw_decode(answer, answer.find("{"))
     except (json.JSONDecodeError, RecursionError):
         return True
     return False

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from describer.model.outputs import Outputs, Wanted, completed, lacking, read, visible
-from describer.settings import OUTPUTS
+from describer.settings import ALT_TEXT, OUTPUTS
 
 ALL = Wanted(OUTPUTS, languages=("en", "de"))
 WHOLE = {
@@ -62,6 +62,15 @@ def test_a_cut_answer_keeps_what_is_whole() -> None:
     assert read(until_tags, ALL, cut=True).fields["tags"] == ["cat"]
     inside_alt = answer[: answer.index("looks up from")]
     assert read(inside_alt, ALL, cut=True).fields == {}
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, "-" + "9" * 5000, "1e999999", "NaN"])
+def test_a_number_of_any_size_is_no_fault(number: str) -> None:
+    """It was paid for; `int` refuses over 4,300 digits by an error of its own."""
+    answer = f'{{"description": "A cat.", "confidence": {number}, "altText": "A cat"}}'
+    assert read(answer, Wanted((ALT_TEXT,)), cut=False) == Outputs("A cat.", {"altText": "A cat"})
+    assert visible(answer) == "A cat."
+    assert lacking(answer, Wanted((ALT_TEXT,))) == ()
 
 
 @pytest.mark.parametrize(
