@@ -23,7 +23,7 @@ from describer.delivery.claim import Claim, NothingToDo, claim
 from describer.delivery.event import FINALIZED, REMOVALS, read_upload, reason_to_skip
 from describer.delivery.logs import Log, Severity
 from describer.delivery.progress import Progress
-from describer.delivery.reconcile import REQUESTED, Reconciler, Window
+from describer.delivery.reconcile import REQUESTED, Reconciler, Report, Window
 from describer.delivery.removal import Removal, remove
 from describer.errors import (
     DescriberError,
@@ -217,19 +217,40 @@ class Pipeline:
             return answer
 
     async def _reconcile(self, delivery: Delivery, window: Window) -> Answer:
-        """Look for what was lost on the way, and have it done."""
-        report = await Reconciler(
+        """Look for what was lost on the way, and have it done, or until a shutdown stops it.
+
+        What was found is told also where the run breaks off: nothing finds it again.
+        """
+        self._check_shutdown()
+        reconciler = Reconciler(
             self._settings,
             self._store,
             self._images,
             self._announcer,
             deliver=self._deliver_lost,
             now=self._now,
-        ).run(window)
-        delivery.report = report.fields()
-        if report.found:
-            return Answer(200, "lost", f"{report.found} found that was lost on the way")
-        return Answer(200, "reconciled")
+        )
+        report, end = Report(), Answer(200, "reconciled")
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._under_way[task] = delivery
+        try:
+            await reconciler.run(window, report)
+        except asyncio.CancelledError:
+            if not self._shutting_down:
+                raise
+            task.uncancel()
+            delivery.error = exc = ShuttingDownError("the instance was told to shut down")
+            end = Answer(503, exc.outcome, str(exc))
+        except TransientError as exc:
+            delivery.error = exc
+            end = Answer(503, exc.outcome, str(exc))
+        finally:
+            del self._under_way[task]
+            delivery.report = report.fields()
+        if not report.found:
+            return end
+        told = f"{report.found} found that was lost on the way"
+        return Answer(end.status, "lost", f"{told}; {end.message}" if end.message else told)
 
     async def _deliver_lost(self, attributes: Mapping[str, Any], payload: object) -> str:
         return (await self.deliver(attributes, payload)).outcome

@@ -23,7 +23,7 @@ from describer.delivery.announcer import Announcer
 from describer.delivery.event import FINALIZED, read_upload, reason_to_skip
 from describer.delivery.lost import Unfinished, may_be_on_its_way, state_of
 from describer.delivery.removal import remove
-from describer.errors import MalformedEventError, PublishError, TokenError
+from describer.errors import BucketError, MalformedEventError, PublishError, TokenError
 from describer.images.loading import Images
 from describer.records.record import PROCESSING, record_id
 from describer.records.store import Snapshot, Store
@@ -75,7 +75,7 @@ class Report:
 
     Attributes:
         looked: objects that were listed.
-        lost: objects without an outcome, by why.
+        lost: objects without an outcome, and records without their event, by why.
         delivered: how those that were delivered were answered.
         published: events that were published only now.
         removed: records that were stuck without an object.
@@ -132,13 +132,16 @@ class Reconciler:
         self._deliver = deliver
         self._now = now
 
-    async def run(self, window: Window) -> Report:
+    async def run(self, window: Window, report: Report) -> None:
         """Look for a minute at most, and wait for what was delivered.
 
+        Args:
+            report: gets what is seen and done; it counts also where the run breaks off.
+
         Raises:
-            BucketError, StoreError, PublishError, TokenError: the next run goes on.
+            BucketError, StoreError: the next run goes on.
         """
-        report = Report()
+        began = asyncio.get_running_loop().time()
         slots = asyncio.Semaphore(_DELIVERIES_AT_ONCE)
         deliveries = []
 
@@ -152,15 +155,14 @@ class Reconciler:
                 slots.release()
 
         try:
-            await self._mend_records(window, report)
-            until = asyncio.get_running_loop().time() + _LOOKING_SECONDS
-            async for resource in self._lost(window, report, until):
+            # Half the time, so that there is some left for what no record tells.
+            await self._mend_records(window, report, began + _LOOKING_SECONDS / 2)
+            async for resource in self._lost(window, report, began + _LOOKING_SECONDS):
                 await slots.acquire()
                 deliveries.append(asyncio.create_task(deliver(resource)))
         finally:
             # A defect has been logged by the delivery itself.
             await asyncio.gather(*deliveries, return_exceptions=True)
-        return report
 
     async def _lost(
         self, window: Window, report: Report, until: float
@@ -217,20 +219,32 @@ class Reconciler:
         }
         return [(resource, lost.get(str(resource["name"]), "")) for resource in resources]
 
-    async def _mend_records(self, window: Window, report: Report) -> None:
-        """Look after records that are found by what they say: told to nobody, or stuck."""
+    async def _mend_records(self, window: Window, report: Report, until: float) -> None:
+        """Look after records that are found by what they say: told to nobody, or stuck.
+
+        One that cannot be mended holds up neither the others nor what comes after.
+        """
         before = self._now() - timedelta(minutes=window.minutes)
         if self._settings.events_topic is not None:
             for upload in await self._said({"unpublished": True}, "completeTime", before):
+                if asyncio.get_running_loop().time() >= until:
+                    return
                 try:
                     identity = record_id(upload.bucket, upload.name)
                     report.published += await self._announcer.finished(identity)
                 except (PublishError, TokenError):
+                    report.lost["event not published"] += 1
                     report.delivered[PublishError.outcome] += 1
                     break
         if self._settings.delete_records:
             for upload in await self._said({"status.state": PROCESSING}, "updateTime", before):
-                removal = await remove(self._store, self._images, self._announcer, upload)
+                if asyncio.get_running_loop().time() >= until:
+                    return
+                try:
+                    removal = await remove(self._store, self._images, self._announcer, upload)
+                except (BucketError, PublishError, TokenError):
+                    # Such as in a bucket that is not among BUCKETS any more, nor may be read.
+                    continue
                 report.removed += removal == "deleted"
 
     async def _said(

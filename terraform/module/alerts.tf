@@ -89,7 +89,7 @@ locals {
   line_alerts = merge(var.reconcile == null ? {} : {
     lost = {
       title = "Something was lost on the way"
-      help  = "Lines with `jsonPayload.outcome=\"lost\"` in the logs of ${var.name} say how many of what, and how they ended: the function has done them by now. Find out why they were lost: look at the triggers, at their subscriptions, and at the time of the uploads."
+      help  = "Lines with `jsonPayload.outcome=\"lost\"` in the logs of ${var.name} say how many of what, and how they ended: the function has done them by now, but for what `jsonPayload.delivered` counts as `retry`, `lease_held`, `no_room` or `unpublished`, which the next run finds again. Find out why they were lost: look at the triggers, at their subscriptions, and at the time of the uploads."
     }
     }, {
     gave_up = {

@@ -21,6 +21,7 @@ from describer.records.memory import MemoryStore
 from describer.records.record import record_id
 from describer.records.store import Snapshot
 from describer.settings import Settings
+from describer.values import Upload
 from tests import virtual
 from tests.pictures import JPEG
 
@@ -215,8 +216,11 @@ def test_ten_are_delivered_at_once_and_none_after_a_minute() -> None:
     bench(scenario)
 
 
-def test_what_was_told_to_nobody_is_published() -> None:
-    """Found by its mark, also where its object is gone; not what may be told yet."""
+def test_what_was_told_to_nobody_is_published(capsys: pytest.CaptureFixture[str]) -> None:
+    """Found by its mark, also where its object is gone; not what may be told yet.
+
+    As long as nothing can be published, each run says so.
+    """
 
     async def scenario(b: Bench) -> None:
         b.put("a.jpg")
@@ -225,7 +229,10 @@ def test_what_was_told_to_nobody_is_published() -> None:
         assert (await b.reconcile()).outcome == "reconciled"
         await asyncio.sleep(2 * HOUR)
         b.bucket.resources.clear()
-        assert (await b.reconcile()).outcome == "reconciled"
+        assert await b.reconcile() == Answer(200, "lost", "1 found that was lost on the way")
+        line = last_line(capsys)
+        assert line["lost"] == {"event not published": 1}
+        assert line["delivered"] == {"unpublished": 1}
         b.topic.failing = False
         assert (await b.reconcile()).outcome == "lost"
         assert (await b.reconcile()).outcome == "reconciled"
@@ -251,8 +258,8 @@ def test_a_claim_that_nobody_looks_after_goes_with_its_object() -> None:
     assert b.outcomes() == {"there.jpg": "described"}
 
 
-def test_a_bucket_that_does_not_answer_ends_the_run() -> None:
-    """503; what was found before is done."""
+def test_a_bucket_that_does_not_answer_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """503; what was found before is done, and told, since no run finds it again."""
 
     class Half(MemoryBucket):
         async def list_objects(
@@ -268,10 +275,74 @@ def test_a_bucket_that_does_not_answer_ends_the_run() -> None:
         b.pipeline._images = Images(b.settings, half)
         b.put("a.jpg", bucket="b-1")
         await asyncio.sleep(2 * HOUR)
-        assert (await b.reconcile()).status == 503
+        answer = await b.reconcile()
+        assert (answer.status, answer.outcome) == (503, "lost")
+        line = last_line(capsys)
+        assert (line["severity"], line["lost"]) == ("WARNING", {"no record": 1})
+        assert line["cause"] == "1 found that was lost on the way; no answer"
         assert b.outcomes() == {"a.jpg": "described"}
+        answer = await b.reconcile()
+        assert (answer.status, answer.outcome) == (503, "retry")
 
     bench(scenario, buckets=("b-1", "b-2"))
+
+
+def test_a_claim_that_cannot_be_looked_after_holds_up_nothing() -> None:
+    """Its bucket is not described any more, and may not be read, or hardly answers."""
+
+    class Refusing(MemoryBucket):
+        async def live_generation(self, upload: Upload) -> int | None:
+            if upload.bucket == "former":
+                await asyncio.sleep(8)
+                raise BucketError("403")
+            return await super().live_generation(upload)
+
+    async def scenario(b: Bench) -> None:
+        refusing = Refusing(b.objects)
+        b.bucket = refusing
+        b.pipeline._images = Images(b.settings, refusing)
+        status = {"state": "PROCESSING", "updateTime": virtual.now()}
+        for number in range(100):
+            fields = {"bucket": "former", "name": f"{number}", "generation": 1, "status": status}
+            await b.store.create(record_id("former", f"{number}"), fields)
+        b.put("lost.jpg")
+        await asyncio.sleep(2 * HOUR)
+        began = virtual.now()
+        assert (await b.reconcile()).outcome == "lost"
+        assert (virtual.now() - began).total_seconds() < 60
+        assert b.outcomes()["lost.jpg"] == "described"
+
+    bench(scenario, delete_records=True)
+
+
+def test_a_shutdown_ends_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Within the grace time, its line included; the next run finds what this one left."""
+
+    async def scenario(b: Bench) -> None:
+        for number in range(100):
+            b.put(f"{number:03}.jpg")
+        await asyncio.sleep(2 * HOUR)
+        run = asyncio.create_task(b.reconcile())
+        await asyncio.sleep(6)
+        began = virtual.now()
+        await b.pipeline.close()
+        assert (virtual.now() - began).total_seconds() < 9
+        answer = await run
+        assert (answer.status, answer.outcome) == (503, "lost")
+        line = last_line(capsys)
+        assert (line["outcome"], line["complete"]) == ("lost", False)
+        done = [name for name, outcome in b.outcomes().items() if outcome]
+        assert len(done) == 10
+        b.model = ScriptedModel([text_script("A cat.")] * 100)
+        images = Images(b.settings, b.bucket)
+        b.pipeline = Pipeline(b.settings, b.store, b.model, images, now=virtual.now)
+        await asyncio.sleep(2 * HOUR)
+        await b.reconcile()
+        assert set(b.outcomes().values()) == {"described"}
+        assert len(b.outcomes()) == 100
+
+    slow = Script([4.0, *text_script("A cat.").steps])
+    bench(scenario, *[slow] * 100)
 
 
 def test_the_window_is_what_is_asked_for() -> None:
