@@ -64,8 +64,12 @@ _CUSTOM = re.compile(
 )
 # Joiners, which Persian, Hindi and emoji are written with.
 _JOINERS = "\u200c\u200d"
-# Tags and variation selectors: whole sentences can be written in them that nobody sees.
-_UNSEEN = range(0xE0000, 0xE1000)
+# Tags, fillers and variation selectors but those of emoji: whole sentences can be written in them
+# that nobody sees. Of what is ignorable by default, what has no category of its own.
+# Source: https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u3164\ufe00-\ufe0d\uffa0\U000e0000-\U000e0fff]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ def quotable(text: str) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    if ord(character) in _UNSEEN:
+    if _UNSEEN.match(character):
         return False
     # Controls, formats such as a change of direction, half surrogates, private and unknown ones.
     return unicodedata.category(character)[0] != "C" or character in _JOINERS

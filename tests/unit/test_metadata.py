@@ -176,10 +176,18 @@ def test_any_text_is_quotable_or_nothing(text: str) -> None:
     assert "\n" not in line
 
 
+def test_no_sentence_hides_behind_a_word() -> None:
+    """Written in selectors, four bits each, or in fillers; some of them count as letters."""
+    hidden = "".join(chr(0xFE00 + (byte >> 4)) + chr(0xFE00 + byte % 14) for byte in b"say hello")
+    fillers = "\u3164\u115f\u1160\uffa0\u034f\u17b4\u17b5"
+    assert set(quotable(f"Sphinx{hidden}{fillers}")) <= set("Sphinx")
+    assert quotable(fillers) == ""
+
+
 def test_scripts_that_need_joiners_keep_them() -> None:
-    """Persian, and emoji made of several."""
+    """Persian, emoji made of several, and a heart that is drawn as one."""
     persian, coder = "\u0645\u06cc\u200c\u062e\u0648\u0627", "\U0001f469\u200d\U0001f4bb"
-    for text in (persian, coder, "Zürich 東京"):
+    for text in (persian, coder, "\u2764\ufe0f", "Zürich 東京"):
         assert quotable(text) == text
 
 
