@@ -269,5 +269,5 @@ def _upload(body: bytes) -> tuple[str, str, int]:
 def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -91,7 +91,7 @@ class IdTokens:
         """
         try:
             claims = self._claims(token)
-        except (TypeError, ValueError, exceptions.GoogleAuthError) as error:
+        except (TypeError, ValueError, RecursionError, exceptions.GoogleAuthError) as error:
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "Sign in anew.") from error
         email = str(claims.get("email", ""))
         writer = claims.get("email_verified") is True and email in self._writers

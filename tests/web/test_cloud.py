@@ -1,5 +1,6 @@
 """The gallery as it is deployed, asked over HTTP: whom it shows what, and whom nothing."""
 
+import base64
 import datetime as dt
 import json
 import time
@@ -135,7 +136,11 @@ def test_other_token_is_refused(site: Cloud, records: Records, changes: dict[str
     assert site.post("/uploads", token, upload_of("new.webp")).status_code == 401
 
 
-@pytest.mark.parametrize("token", ["x", "a.b.c", "....", "é", "e30.e30.e30"])
+# As deep as fits a header.
+DEEP = base64.urlsafe_b64encode(b"[" * 4000).decode()
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "....", "é", "e30.e30.e30", f"{DEEP}.e30.e30"])
 def test_what_is_no_token_is_refused(site: Cloud, records: Records, token: str) -> None:
     """Without a traceback."""
     records.described("cat.webp")
@@ -253,6 +258,7 @@ def test_others_upload_nothing(site: Cloud, records: Records, email: str) -> Non
         pytest.param(upload_of("a", size=0), 400, id="empty"),
         pytest.param(upload_of(".."), 400, id="no name"),
         pytest.param(b"x" * 20_000, 413, id="too much"),
+        pytest.param(b"[" * 10_000, 400, id="too deep"),
     ],
 )
 def test_writer_uploads_images_only(site: Cloud, body: bytes, status: int) -> None:
