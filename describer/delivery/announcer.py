@@ -63,6 +63,10 @@ class Announcer:
     async def deleted(self, record_id: str, fields: Mapping[str, Any]) -> None:
         """Publish that a record goes with its object.
 
+        Args:
+            record_id: the record's.
+            fields: OBJECT_FIELDS, each with what the record is of.
+
         Raises:
             PublishError, TokenError: no clear answer; it may be published all the same.
         """

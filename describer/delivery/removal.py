@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from describer.delivery.announcer import Announcer
 from describer.errors import StoreError, VersionConflictError
 from describer.images.loading import Images
-from describer.records.record import Record, record_id
+from describer.records.record import SCHEMA_VERSION, Record, record_id
 from describer.records.store import Store
 from describer.values import Upload
 
@@ -54,7 +54,15 @@ async def remove(store: Store, images: Images, announcer: Announcer, upload: Upl
             return "by_person"
         if record.generation > upload.generation:
             return "superseded"
-        await announcer.deleted(identity, snapshot.fields)
+        # Not of what stands there, in which anybody may have edited anything.
+        told = {
+            "schemaVersion": SCHEMA_VERSION,
+            "uri": upload.uri,
+            "bucket": upload.bucket,
+            "name": upload.name,
+            "generation": record.generation or upload.generation,
+        }
+        await announcer.deleted(identity, told)
         try:
             await store.delete(identity, version=snapshot.version)
         except VersionConflictError:

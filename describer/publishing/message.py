@@ -62,7 +62,7 @@ def _message(
     word = told or event_type.rpartition(".")[2]
     attributes = {
         "ce-specversion": "1.0",
-        "ce-id": f"{record_id}-{fields['generation']}-{word}",
+        "ce-id": f"{record_id}-{fields.get('generation', 0)}-{word}",
         "ce-type": event_type,
         "ce-subject": record_id,
         "content-type": "application/json",

@@ -243,6 +243,23 @@ def test_what_others_write_into_a_record_is_not_told() -> None:
     message = of_finished(IDENTITY, fields)
     assert "note" not in json.loads(message.content)
     assert message.id == f"{IDENTITY}-1-completed"
+    assert of_finished(IDENTITY, {"status": {"state": "ERRORED"}}).id == f"{IDENTITY}-0-errored"
+
+
+@pytest.mark.parametrize("generation", [None, "1", 1], ids=str)
+def test_a_record_of_any_shape_is_told_and_goes_with_its_object(generation: object) -> None:
+    """An edit by hand takes it out of its shape, but not the object that it was of."""
+    b = Bench(delete_records=True)
+
+    async def work() -> None:
+        await b.store.create(IDENTITY, {"generation": generation} if generation else {})
+        del b.bucket.generations["a.jpg"]
+        assert (await b.deliver("deleted")).outcome == "deleted"
+
+    virtual.run(work())
+    (event,) = b.events()
+    assert event["id"] == f"{IDENTITY}-1-deleted"
+    assert (event["data"]["uri"], event["data"]["generation"]) == ("gs://b12/a.jpg", 1)
 
 
 def test_without_a_topic_nothing_is_marked() -> None:
