@@ -211,7 +211,9 @@ def _with_language_of(
     if named is None:
         return languages, ""
     others = languages if len(languages) > 1 else ()
-    return tuple(dict.fromkeys((named, *others))), ""
+    # Tags differ by more than case; where the setting has it, it is written as there.
+    same = next((one for one in languages if one.lower() == named.lower()), named)
+    return tuple(dict.fromkeys((same, *others))), ""
 
 
 def _as_sent(model: str, settings: Settings) -> str:

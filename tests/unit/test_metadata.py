@@ -35,9 +35,16 @@ def test_the_object_names_its_language() -> None:
 def test_of_several_languages_the_one_that_the_object_names_comes_first() -> None:
     """The others are still there for whoever reads them."""
     settings = Settings(description_language=("en", "de"))
-    for named, expected in (("fr", ("fr", "en", "de")), ("de", ("de", "en"))):
+    for named, expected in (
+        ("fr", ("fr", "en", "de")),
+        ("de", ("de", "en")),
+        # One language is not described twice for another way to write its tag.
+        ("DE", ("de", "en")),
+    ):
         asked = instructions_for("a", settings, {LANGUAGE_KEY: named})
-        assert (asked.language, asked.wanted.languages) == (named, expected)
+        assert (asked.language, asked.wanted.languages) == (expected[0], expected)
+    asked = instructions_for("a", Settings(description_language=("de",)), {LANGUAGE_KEY: "DE"})
+    assert asked.digest == instructions_for("a", Settings(description_language=("de",))).digest
 
 
 @pytest.mark.parametrize(
