@@ -51,11 +51,11 @@ def build_pipeline(settings: Settings) -> Pipeline:
         store = build_store(settings)
         model = build_model(settings)
         publisher = build_publisher(settings)
+        bucket = CloudStorage(lambda: connect_storage(settings))
+        if settings.traces_endpoint is not None:
+            return _build_traced(settings, store, model, bucket, publisher)
     except (GoogleAuthError, OSError) as exc:
         raise TokenError(f"no credentials: {type(exc).__name__}: {str(exc)[:300]}") from exc
-    bucket = CloudStorage(lambda: connect_storage(settings))
-    if settings.traces_endpoint is not None:
-        return _build_traced(settings, store, model, bucket, publisher)
     return Pipeline(settings, store, model, Images(settings, bucket), publisher)
 
 

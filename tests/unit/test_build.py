@@ -1,5 +1,6 @@
 """What is built once for each instance, and what is said where it cannot be."""
 
+from dataclasses import replace
 from typing import Any
 
 import google.auth
@@ -28,6 +29,21 @@ def test_without_credentials_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(google.auth, "default", none)
     with pytest.raises(TokenError, match=r"no credentials: DefaultCredentialsError.*no file"):
         build_pipeline(OWN)
+
+
+def test_without_credentials_for_traces_it_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token server that fails at the last question is no defect: the event comes again."""
+
+    def none(**_: object) -> None:
+        raise google.auth.exceptions.DefaultCredentialsError("no file")
+
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:9")
+    monkeypatch.setattr(google.auth, "default", none)
+    settings = replace(
+        OWN, google_cloud_project="p", traces_endpoint="https://telemetry.googleapis.com/v1/traces"
+    )
+    with pytest.raises(TokenError, match="no credentials: DefaultCredentialsError"):
+        build_pipeline(settings)
 
 
 @pytest.mark.parametrize("build", [build_store, build_model])
