@@ -570,6 +570,12 @@ variable "reconcile" {
     )
     error_message = "reconcile: expected days from 1 to 365, and minutes from 10 to 1440."
   }
+
+  # A record that its time to live has ended looks like one that was lost, and would be paid for again.
+  validation {
+    condition     = (var.reconcile == null ? 0 : var.reconcile.days) <= (var.record_ttl_days == null ? 365 : var.record_ttl_days)
+    error_message = "reconcile looks at the pictures of ${var.reconcile == null ? 0 : var.reconcile.days} days, whose records go after record_ttl_days of ${var.record_ttl_days == null ? 365 : var.record_ttl_days}: expected days of at most that, or each would be described anew."
+  }
 }
 
 variable "budget" {

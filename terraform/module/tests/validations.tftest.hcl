@@ -1542,6 +1542,21 @@ run "reconcile_days_zero" {
   expect_failures = [var.reconcile]
 }
 
+run "reconcile_days_over_record_ttl_days" {
+  command = plan
+
+  module {
+    source = "./tests/variables"
+  }
+
+  variables {
+    reconcile       = {}
+    record_ttl_days = 2
+  }
+
+  expect_failures = [var.reconcile]
+}
+
 run "max_attempts_zero" {
   command = plan
 
