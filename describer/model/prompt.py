@@ -211,7 +211,7 @@ def _with_language_of(
     if named is None:
         return languages, ""
     others = languages if len(languages) > 1 else ()
-    # Tags differ by more than case; where the setting has it, it is written as there.
+    # Case tells nothing in a tag: one that the setting has is written as there.
     same = next((one for one in languages if one.lower() == named.lower()), named)
     return tuple(dict.fromkeys((same, *others))), ""
 
