@@ -139,7 +139,8 @@ class Reconciler:
             report: gets what is seen and done; it counts also where the run breaks off.
 
         Raises:
-            BucketError, StoreError: the next run goes on.
+            BucketError: one of the buckets was not looked at to its end.
+            StoreError: the next run goes on.
         """
         began = asyncio.get_running_loop().time()
         slots = asyncio.Semaphore(_DELIVERIES_AT_ONCE)
@@ -167,22 +168,34 @@ class Reconciler:
     async def _lost(
         self, window: Window, report: Report, until: float
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """List from where the last run stopped, and give what is lost."""
+        """List from where the last run stopped, and give what is lost.
+
+        Raises:
+            BucketError: of a bucket that did not answer, after all others; the round begins anew.
+        """
         position = await self._store.read_note(_POSITION)
         bucket, after = (str(position.get(name, "")) for name in ("bucket", "name"))
+        failure: BucketError | None = None
         for current in sorted(self._settings.buckets):
             if current < bucket:
                 continue
             after = after if current == bucket else ""
             more = True
             while more:
-                page = await self._images.list_objects(current, start=after, limit=_PAGE)
+                try:
+                    page = await self._images.list_objects(current, start=after, limit=_PAGE)
+                except BucketError as exc:
+                    # One that is gone, or may not be read, keeps nobody from the others.
+                    failure = exc
+                    break
                 more = len(page) == _PAGE
                 for first in range(0, len(page), _RECORDS_AT_ONCE):
                     resources = page[first : first + _RECORDS_AT_ONCE]
                     for resource, why in await self._judged(resources, window):
                         if asyncio.get_running_loop().time() >= until:
                             await self._stop_at(current, after)
+                            if failure is not None:
+                                raise failure
                             return
                         if resource["name"] == after:
                             # Seen as the last one before.
@@ -193,8 +206,10 @@ class Reconciler:
                             report.lost[why] += 1
                             yield resource
                 await self._stop_at(current, after)
-        report.complete = True
         await self._stop_at("", "")
+        if failure is not None:
+            raise failure
+        report.complete = True
 
     async def _stop_at(self, bucket: str, name: str) -> None:
         await self._store.write_note(_POSITION, {"bucket": bucket, "name": name})

@@ -258,14 +258,18 @@ def test_a_claim_that_nobody_looks_after_goes_with_its_object() -> None:
     assert b.outcomes() == {"there.jpg": "described"}
 
 
-def test_a_bucket_that_does_not_answer_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    """503; what was found before is done, and told, since no run finds it again."""
+@pytest.mark.parametrize("silent", ["b-1", "b-2"])
+def test_a_bucket_that_does_not_answer_keeps_nobody_from_the_other(
+    silent: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """503; what was found is done, and told, since no run finds it again."""
+    (well,) = {"b-1", "b-2"} - {silent}
 
     class Half(MemoryBucket):
         async def list_objects(
             self, bucket: str, *, start: str, limit: int
         ) -> Sequence[Mapping[str, Any]]:
-            if bucket == "b-2":
+            if bucket == silent:
                 raise BucketError("no answer")
             return await super().list_objects(bucket, start=start, limit=limit)
 
@@ -273,13 +277,14 @@ def test_a_bucket_that_does_not_answer_ends_the_run(capsys: pytest.CaptureFixtur
         half = Half(b.objects)
         b.bucket = half
         b.pipeline._images = Images(b.settings, half)
-        b.put("a.jpg", bucket="b-1")
+        b.put("a.jpg", bucket=well)
         await asyncio.sleep(2 * HOUR)
         answer = await b.reconcile()
         assert (answer.status, answer.outcome) == (503, "lost")
         line = last_line(capsys)
         assert (line["severity"], line["lost"]) == ("WARNING", {"no record": 1})
         assert line["cause"] == "1 found that was lost on the way; no answer"
+        assert not line["complete"]
         assert b.outcomes() == {"a.jpg": "described"}
         answer = await b.reconcile()
         assert (answer.status, answer.outcome) == (503, "retry")
