@@ -1,6 +1,6 @@
 """Whether each account, and each of Google's agents, may do what it has to. Pure.
 
-What is granted stands in terraform/module/iam.tf; a test compares the two.
+What is granted stands in terraform/module: iam.tf, events.tf, gallery.tf; a test compares the two.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _VIEWER = "roles/storage.objectViewer"
 _SIGNER = "roles/iam.serviceAccountOpenIdTokenCreator"
 _SIGNS = ("iam.serviceAccounts.getOpenIdToken",)
 _READS = ("storage.objects.get", "storage.objects.list")
+_CREATES = ("storage.objects.create",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ def check_rights(read: Deployment) -> Iterator[Finding]:
     """Judge every right that this deployment needs."""
     for right in rights(read):
         yield judge(right, read)
+    if read.gallery and not read.writers:
+        yield from _needless_uploads(read)
     anyone = {"allUsers", "allAuthenticatedUsers"}
     for binding in bindings(read.read("policy service")):
         if found := anyone & set(binding.get("members") or ()):
@@ -115,13 +118,22 @@ def rights(read: Deployment) -> Iterator[Right]:
             "datastore.entities.create",
             "datastore.entities.get",
             "datastore.entities.update",
-            *(("datastore.entities.list",) if settings.reuse else ()),
+            *(("datastore.entities.list",) if settings.reuse or read.job else ()),
             *(("datastore.entities.delete",) if settings.delete_records else ()),
         ),
         ("project",),
         "no record is written, and each delivery comes again",
         f'resource.name == "projects/{project}/databases/{read.database}"',
     )
+    if read.topic and not read.missing("topic"):
+        yield Right(
+            "run publishes events",
+            run,
+            "roles/pubsub.publisher",
+            ("pubsub.topics.publish",),
+            ("topic", "project"),
+            "each delivery comes again for what it cannot publish",
+        )
     if settings.on_vertex:
         yield Right(
             "run calls the model",
@@ -170,15 +182,9 @@ def rights(read: Deployment) -> Iterator[Right]:
             "the function does not start without the key",
         )
     yield from _of_the_build(read, build)
-    if not read.missing("queue") and not isinstance(read.answers["queue"], Unread):
-        yield Right(
-            "Cloud Tasks signs",
-            agents["cloudtasks"],
-            "roles/cloudtasks.serviceAgent",
-            _SIGNS,
-            ("project", "trigger"),
-            "what is queued is delivered without an identity, and refused",
-        )
+    yield from _of_other_callers(read, agents)
+    if read.gallery:
+        yield from _of_the_gallery(read)
     # Made early where a key is to be given to them, and then without the role that Google gives.
     early = ("artifactregistry", "cloudfunctions", "run")
     for user in early if read.function.get("kmsKeyName") else ():
@@ -205,6 +211,84 @@ def rights(read: Deployment) -> Iterator[Right]:
             )
 
 
+def _of_other_callers(read: Deployment, agents: _Agents) -> Iterator[Right]:
+    if not read.missing("queue") and not isinstance(read.answers["queue"], Unread):
+        yield Right(
+            "Cloud Tasks signs",
+            agents["cloudtasks"],
+            "roles/cloudtasks.serviceAgent",
+            _SIGNS,
+            ("project", "trigger"),
+            "what is queued is delivered without an identity, and refused",
+        )
+    if read.job:
+        yield Right(
+            "Cloud Scheduler signs",
+            agents["cloudscheduler"],
+            _SIGNER,
+            _SIGNS,
+            ("trigger", "project"),
+            "the function is asked without an identity, and what was lost stays so",
+        )
+
+
+def _of_the_gallery(read: Deployment) -> Iterator[Right]:
+    gallery = f"serviceAccount:{read.account('gallery')}"
+    yield Right(
+        "gallery is open",
+        "allUsers",
+        "roles/run.invoker",
+        ("run.routes.invoke",),
+        ("gallery's service",),
+        "nobody gets the page",
+    )
+    yield Right(
+        "gallery signs",
+        gallery,
+        "roles/iam.serviceAccountTokenCreator",
+        ("iam.serviceAccounts.signBlob",),
+        ("gallery", "project"),
+        "no picture is shown",
+    )
+    for bucket in read.buckets:
+        if not read.missing(f"bucket {bucket}"):
+            yield Right(
+                f"gallery reads {bucket}",
+                gallery,
+                "roles/storage.legacyObjectReader",
+                ("storage.objects.get",),
+                (f"bucket {bucket}", "project"),
+                "its pictures are not shown",
+            )
+    if read.writers and not read.missing(f"bucket {read.own_bucket}"):
+        yield _uploads(read, read.own_bucket)
+
+
+def _uploads(read: Deployment, bucket: str) -> Right:
+    return Right(
+        f"gallery uploads to {bucket}",
+        f"serviceAccount:{read.account('gallery')}",
+        "roles/storage.objectCreator",
+        _CREATES,
+        (f"bucket {bucket}", "project"),
+        "each upload is refused",
+    )
+
+
+def _needless_uploads(read: Deployment) -> Iterator[Finding]:
+    """Look whether the gallery may create objects, where there are no `writers` to do it for."""
+    for bucket in read.buckets:
+        right = _uploads(read, bucket)
+        if (found := judge(right, read)).state == "ok":
+            who = read.account("gallery")
+            yield wrong(
+                right.check,
+                f"{who} has {found.message} there, but there are no writers",
+                f"gcloud storage buckets remove-iam-policy-binding gs://{bucket} "
+                f"--member=serviceAccount:{who} --role={found.message}",
+            )
+
+
 def _of_the_build(read: Deployment, build: str) -> Iterator[Right]:
     without = "the next deployment fails; what runs is not touched"
     yield Right(
@@ -228,29 +312,23 @@ def _of_the_build(read: Deployment, build: str) -> Iterator[Right]:
         yield Right(
             "build reads the source", build, _VIEWER, _READS, (f"bucket {source}",), without
         )
-    yield Right(
-        "build reads the copied source",
-        build,
-        _VIEWER,
-        _READS,
-        ("project",),
-        without,
-        _copied(read),
-    )
+    copied = {"build reads the copied source": read.name}
+    if read.gallery:
+        copied["build reads the gallery's copied source"] = f"{read.name}-gallery"
+    for check, name in copied.items():
+        yield Right(check, build, _VIEWER, _READS, ("project",), without, _copied(read, name))
 
 
-def _copied(read: Deployment) -> str:
+def _copied(read: Deployment, name: str) -> str:
     """Give the condition of iam.tf on the copies that Cloud Run functions makes of the source."""
     copies = f"projects/_/buckets/gcf-v2-sources-{read.number}-{read.region}"
     if read.function.get("kmsKeyName"):
         return (
             f'resource.name.startsWith("{copies}-") && '
             '(resource.type == "storage.googleapis.com/Bucket" || '
-            f'resource.name.extract("/objects/{{object}}").startsWith("{read.name}/"))'
+            f'resource.name.extract("/objects/{{object}}").startsWith("{name}/"))'
         )
-    return (
-        f'resource.name == "{copies}" || resource.name.startsWith("{copies}/objects/{read.name}/")'
-    )
+    return f'resource.name == "{copies}" || resource.name.startsWith("{copies}/objects/{name}/")'
 
 
 class _Agents:
@@ -263,6 +341,7 @@ class _Agents:
         "aiplatform": "gcp-sa-aiplatform",
         "artifactregistry": "gcp-sa-artifactregistry",
         "cloudfunctions": "gcf-admin-robot",
+        "cloudscheduler": "gcp-sa-cloudscheduler",
         "cloudtasks": "gcp-sa-cloudtasks",
         "eventarc": "gcp-sa-eventarc",
         "firestore": "gcp-sa-firestore",
@@ -344,6 +423,9 @@ def _spoken(place: str) -> str:
         "project": "the project",
         "service": "the function's service",
         "trigger": "the trigger's account",
+        "gallery": "its own account",
+        "gallery's service": "the gallery's service",
+        "topic": "the events topic",
         "repository": "the repository of images",
     }
     return str(words.get(place, place))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from operate.cloud import NotReadError
 from operate.health.access import check_rights
-from operate.health.events import check_buckets, check_queue, check_triggers
+from operate.health.events import check_buckets, check_queue, check_topic, check_triggers
 from operate.health.finding import Finding, unchecked, wrong
 from operate.health.function import (
     check_accounts,
@@ -19,9 +19,11 @@ from operate.health.function import (
     check_services,
     check_settings,
 )
+from operate.health.gallery import check_gallery, check_sign_in
 from operate.health.models import check_models, check_retirements
 from operate.health.reading import Deployment
 from operate.health.records import check_database, check_indexes, check_rules
+from operate.health.schedule import check_schedule
 
 Check = Callable[[Deployment], Iterable[Finding]]
 
@@ -41,6 +43,10 @@ _CHECKS: Mapping[str, Check] = {
     "indexes": check_indexes,
     "rules": check_rules,
     "queue": check_queue,
+    "reconcile": check_schedule,
+    "events topic": check_topic,
+    "gallery": check_gallery,
+    "sign-in": check_sign_in,
     "accounts": check_accounts,
     "rights": check_rights,
 }

@@ -1,4 +1,4 @@
-"""The way of an upload to the function: bucket, trigger, subscription, and the queue. Pure."""
+"""The way of an upload to the function, and of what came of it to others. Pure."""
 
 from __future__ import annotations
 
@@ -196,3 +196,16 @@ def check_queue(read: Deployment) -> Iterator[Finding]:
             f"gcloud tasks queues resume {name} --location={read.region}, "
             "and paused = false in backfill_queue",
         )
+
+
+def check_topic(read: Deployment) -> Iterator[Finding]:
+    """Look at the topic that hears of each record, if the settings name one."""
+    if not read.topic:
+        return
+    name = read.topic.rpartition("/")[2]
+    if read.missing("topic"):
+        message = f"{name} is not there: each delivery comes again for what it cannot publish"
+        yield wrong("events topic", message, "terraform apply, or take away events_topic")
+    else:
+        read.read("topic")
+        yield ok("events topic", name)

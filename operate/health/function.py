@@ -13,13 +13,14 @@ from describer.settings import Settings
 from operate.cloud import NotReadError, Unread
 from operate.health.finding import Finding, ok, unchecked, wrong
 from operate.health.reading import Deployment, mapping
+from operate.health.schedule import is_scheduled
 
 # Tokens are refused from some minutes on; ages and times that are told here are wrong long before.
 _SKEW_SECONDS = 60.0
 # Besides the stream: claim, the wait for memory, and record; as Terraform asks for.
 _BESIDES_SECONDS = 120
 _NAMES_SHOWN = 5
-_LATER = "ask again in some minutes"
+LATER = "ask again in some minutes"
 # As terraform/module/services.tf enables them; a test compares the two.
 _SERVICES = (
     "artifactregistry cloudbuild cloudfunctions eventarc firebaserules firestore iam logging "
@@ -69,6 +70,11 @@ def check_services(read: Deployment) -> Iterator[Finding]:
         {"cloudtrace.googleapis.com", "telemetry.googleapis.com"} if read.on_cloud_trace else set()
     )
     needed |= {"cloudkms.googleapis.com"} if read.encryption_keys else set()
+    needed |= {"cloudscheduler.googleapis.com"} if is_scheduled(read) else set()
+    if read.gallery:
+        needed |= {"apikeys.googleapis.com", "iamcredentials.googleapis.com"}
+    if read.signs_in:
+        needed |= {"identitytoolkit.googleapis.com", "securetoken.googleapis.com"}
     if missing := sorted(needed - enabled):
         remedy = f"gcloud services enable {' '.join(missing)} --project={read.project}"
         yield wrong("APIs", f"not enabled: {', '.join(missing)}", remedy)
@@ -97,7 +103,7 @@ def check_function(read: Deployment) -> Iterator[Finding]:
     function, state = read.function, read.function.get("state")
     faults = []
     if state == "DEPLOYING":
-        yield unchecked("function", "it is being deployed", _LATER)
+        yield unchecked("function", "it is being deployed", LATER)
         return
     if state != "ACTIVE":
         said = "; ".join(
@@ -145,7 +151,7 @@ def check_revision(read: Deployment) -> Iterator[Finding]:
         return
     service = read.read("service")
     if service.get("reconciling"):
-        yield unchecked("revision", "Cloud Run is going over to another", _LATER)
+        yield unchecked("revision", "Cloud Run is going over to another", LATER)
         return
     made, ready = (
         str(service.get(which) or "").rpartition("/")[2]
@@ -174,8 +180,10 @@ def check_revision(read: Deployment) -> Iterator[Finding]:
 
 
 def check_accounts(read: Deployment) -> Iterator[Finding]:
-    """Look whether the three accounts are there and may act."""
-    for which, does in (("run", "runs"), ("trigger", "delivers"), ("build", "builds")):
+    """Look whether each account is there and may act."""
+    accounts = {"run": "runs", "trigger": "delivers", "build": "builds"}
+    accounts |= {"gallery": "serves the gallery"} if read.gallery else {}
+    for which, does in accounts.items():
         check, email = f"account that {does}", read.account(which)
         if not email:
             yield wrong(check, "the function names none", "terraform apply")

@@ -28,6 +28,10 @@ _FUNCTIONS = "https://cloudfunctions.googleapis.com/v2"
 _FIRESTORE = "https://firestore.googleapis.com/v1"
 _RULES = "https://firebaserules.googleapis.com/v1"
 _KMS = "https://cloudkms.googleapis.com/v1"
+_PUBSUB = "https://pubsub.googleapis.com/v1"
+# Whether anybody may sign in is one setting of the whole project.
+# https://docs.cloud.google.com/identity-platform/docs/reference/rest/v2/projects/getConfig
+_IDENTITY = "https://identitytoolkit.googleapis.com/admin/v2"
 _V3 = {"options.requestedPolicyVersion": "3"}
 
 
@@ -150,11 +154,16 @@ class Deployment:
         return endpoint.startswith("https://telemetry.googleapis.com/")
 
     def account(self, which: str) -> str:
-        """Give the address of the account that runs, triggers or builds; "" if there is none."""
+        """Give the address of the account that runs, triggers, builds, or serves the gallery.
+
+        Returns:
+            "" if there is none.
+        """
         said = {
             "run": self.service.get("serviceAccountEmail"),
             "trigger": self.trigger.get("serviceAccountEmail"),
             "build": self.build.get("serviceAccount"),
+            "gallery": mapping(self.gallery.get("serviceConfig")).get("serviceAccountEmail"),
         }[which]
         return str(said or "").rpartition("/")[2]
 
@@ -166,6 +175,40 @@ class Deployment:
             f"projects/{one.get('projectId') or self.project}/secrets/{one.get('secret')}"
             for one in map(mapping, listed)
         ]
+
+    @property
+    def topic(self) -> str:
+        """Resource name of the topic that hears of each record; "" if there is none."""
+        topic = self.environ.get("EVENTS_TOPIC")
+        project = self.environ.get("GOOGLE_CLOUD_PROJECT") or self.project
+        return f"projects/{project}/topics/{topic}" if topic else ""
+
+    @property
+    def job(self) -> Mapping[str, Any]:
+        """The schedule by which the function looks for what was lost; empty if none was read."""
+        return self._found("job")
+
+    @property
+    def gallery(self) -> Mapping[str, Any]:
+        """The function that serves the gallery; empty if there is none."""
+        wanted = f"{self.function['name']}-gallery"
+        listed = self.read("functions")["functions"]
+        return next((one for one in listed if one.get("name") == wanted), {})
+
+    @property
+    def gallery_environ(self) -> Mapping[str, str]:
+        """The gallery's variables."""
+        return mapping(mapping(self.gallery.get("serviceConfig")).get("environmentVariables"))
+
+    @property
+    def writers(self) -> bool:
+        """Whether somebody may upload from the gallery."""
+        return bool(self.gallery_environ.get("WRITERS"))
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether somebody may sign in to the gallery."""
+        return self.gallery_environ.get("READERS") == "signed_in" or self.writers
 
     def triggers(self, bucket: str, event: str) -> list[Mapping[str, Any]]:
         """Give the triggers that bring this bucket's events of a type to the function.
@@ -280,13 +323,13 @@ def _second(read: Deployment) -> Iterator[tuple[str, Call]]:
     service = f"{_RUN}/{place}/services/{name}"
     yield "service", Call(service, "run.services.get")
     yield "policy service", Call(f"{service}:getIamPolicy", "run.services.getIamPolicy", _V3)
-    for which in ("run", "trigger", "build"):
+    for which in ("run", "trigger", "build", "gallery"):
         if email := read.account(which):
             account = f"{_IAM}/projects/{project}/serviceAccounts/{segment(email)}"
             yield f"account {which}", Call(account, "iam.serviceAccounts.get")
-            if which == "trigger":
+            if which in {"trigger", "gallery"}:
                 right = "iam.serviceAccounts.getIamPolicy"
-                yield "policy trigger", Call(f"{account}:getIamPolicy", right, body={})
+                yield f"policy {which}", Call(f"{account}:getIamPolicy", right, body={})
     if repository := read.build.get("dockerRepository"):
         url = f"https://artifactregistry.googleapis.com/v1/{repository}:getIamPolicy"
         right = "artifactregistry.repositories.getIamPolicy"
@@ -317,6 +360,18 @@ def _second(read: Deployment) -> Iterator[tuple[str, Call]]:
     yield "release", Call(url, "firebaserules.releases.get")
     url = f"https://cloudtasks.googleapis.com/v2/{place}/queues/{name}-backfill"
     yield "queue", Call(url, "cloudtasks.queues.get")
+    url = f"https://cloudscheduler.googleapis.com/v1/{place}/jobs/{name}-reconcile"
+    yield "job", Call(url, "cloudscheduler.jobs.get")
+    if read.topic:
+        url = f"{_PUBSUB}/{read.topic}"
+        yield "topic", Call(url, "pubsub.topics.get")
+        yield "policy topic", Call(f"{url}:getIamPolicy", "pubsub.topics.getIamPolicy", _V3)
+    if read.gallery:
+        url = f"{service}-gallery:getIamPolicy"
+        yield "policy gallery's service", Call(url, "run.services.getIamPolicy", _V3)
+    if read.signs_in:
+        url = f"{_IDENTITY}/projects/{segment(project)}/config"
+        yield "sign-in", Call(url, "firebaseauth.configs.get")
 
 
 def _third(read: Deployment) -> Iterator[tuple[str, Call]]:
@@ -344,7 +399,8 @@ def _third(read: Deployment) -> Iterator[tuple[str, Call]]:
 def _roles(read: Deployment) -> set[str]:
     """Give the roles that the deployment's accounts, and Google's agents, are given anywhere."""
     agents = "@gcp-sa-", "@gs-project-accounts."
-    ours = {f"serviceAccount:{read.account(which)}" for which in ("run", "trigger", "build")}
+    accounts = ("run", "trigger", "build", "gallery")
+    ours = {f"serviceAccount:{read.account(which)}" for which in accounts}
     roles = set()
     for what, answer in read.answers.items():
         if not what.startswith("policy ") or isinstance(answer, Unread):
@@ -365,7 +421,7 @@ def _last(read: Deployment) -> Iterator[tuple[str, Call]]:
             name = subscription_of(trigger)
             if not name:
                 continue
-            url = f"https://pubsub.googleapis.com/v1/{name}"
+            url = f"{_PUBSUB}/{name}"
             yield f"subscription {name}", Call(url, "pubsub.subscriptions.get")
             identity = name.rpartition("/")[2]
             params = {

@@ -45,16 +45,29 @@ from tests.health.variants import (
     ENCRYPT,
     FURTHER_SUB,
     FURTHER_TRIGGERS,
+    GALLERY,
+    GALLERY_ACCOUNT,
+    GALLERY_SERVICE_POLICY,
+    JOB,
     KEYS,
+    OBJECT_CREATOR,
+    OBJECT_READER,
     OWN_SUB,
     OWN_TRIGGERS,
     SECRET,
+    SIGN_IN,
     SIGNER,
+    TOKEN_CREATOR,
+    TOPIC,
     TRIGGER_POLICY,
     VIEWER,
+    announced,
     another_model,
+    gallery,
     own_keys,
+    public_gallery,
     removals,
+    schedule,
     traces,
 )
 
@@ -189,6 +202,34 @@ def both(first: Break, second: Break) -> Break:
     def plant(state: State) -> None:
         first(state)
         second(state)
+
+    return plant
+
+
+def in_gallery(*path: str, value: Any) -> Break:
+    return both(gallery, put(FUNCTIONS, "functions", -1, *path, value=value))
+
+
+def gallery_variable(name: str, value: str) -> Break:
+    return in_gallery("serviceConfig", "environmentVariables", name, value=value)
+
+
+def begin_exempt(state: State) -> None:
+    """Take the index of the time of the beginning away."""
+    (found,) = (one for one in state.answers[FIELDS]["fields"] if "startTime" in one["name"])
+    found["indexConfig"].pop("indexes", None)
+
+
+def begin_indexed(order: str = "DESCENDING", state: str = "READY") -> Break:
+    """Index the time of the beginning so."""
+
+    def plant(google: State) -> None:
+        begin_exempt(google)
+        (found,) = (one for one in google.answers[FIELDS]["fields"] if "startTime" in one["name"])
+        fields = [{"fieldPath": "status.startTime", "order": order}]
+        found["indexConfig"]["indexes"] = [
+            {"queryScope": "COLLECTION", "fields": fields, "state": state}
+        ]
 
     return plant
 
@@ -656,4 +697,243 @@ FAULTS = [
         "build reads the copied source",
         "gcf-v2-sources",
     ),
+    Fault(
+        "schedule-paused",
+        both(schedule, put(JOB, "state", value="PAUSED")),
+        "reconcile",
+        "PAUSED",
+        "resume describer-reconcile",
+    ),
+    Fault(
+        "schedule-disabled",
+        both(schedule, put(JOB, "state", value="DISABLED")),
+        "reconcile",
+        "DISABLED",
+    ),
+    Fault(
+        "schedule-failed",
+        both(schedule, put(JOB, "status", value={"code": 7, "message": "refused"})),
+        "reconcile",
+        "failed with code 7: refused",
+        "gcloud logging read",
+    ),
+    Fault(
+        "schedule-elsewhere",
+        both(schedule, put(JOB, "httpTarget", "uri", value="https://old-x-uc.a.run.app/")),
+        "reconcile",
+        "it calls https://old-x-uc.a.run.app,",
+    ),
+    Fault(
+        "schedule-audience",
+        both(
+            schedule,
+            put(JOB, "httpTarget", "oidcToken", "audience", value="https://old-x-uc.a.run.app"),
+        ),
+        "reconcile",
+        "its token is for https://old-x-uc.a.run.app",
+    ),
+    Fault(
+        "schedule-account",
+        both(schedule, put(JOB, "httpTarget", "oidcToken", "serviceAccountEmail", value=RUN)),
+        "reconcile",
+        f"as {RUN}",
+    ),
+    Fault(
+        "schedule-without-token",
+        both(schedule, put(JOB, "httpTarget", "oidcToken", value=None)),
+        "reconcile",
+        "as nobody",
+    ),
+    Fault(
+        "schedule-method",
+        both(schedule, put(JOB, "httpTarget", "httpMethod", value="GET")),
+        "reconcile",
+        "GET",
+    ),
+    Fault(
+        "schedule-event",
+        both(schedule, put(JOB, "httpTarget", "headers", "ce-type", value="other")),
+        "reconcile",
+        "its event is other",
+    ),
+    Fault(
+        "schedule-body",
+        both(schedule, put(JOB, "httpTarget", "body", value="eyJkYXlzIjo0MDB9")),
+        "reconcile",
+        "days is not a number from 0 to 365",
+    ),
+    Fault(
+        "schedule-no-body",
+        both(schedule, put(JOB, "httpTarget", "body", value=None)),
+        "reconcile",
+        "refuses its body",
+    ),
+    Fault(
+        "schedule-agent",
+        both(schedule, ungranted(TRIGGER_POLICY, SIGNER, agent("gcp-sa-cloudscheduler"))),
+        "Cloud Scheduler signs",
+        "gcp-sa-cloudscheduler",
+    ),
+    Fault(
+        "schedule-cannot-list",
+        both(
+            schedule,
+            lambda state: state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"].remove(
+                "datastore.entities.list"
+            ),
+        ),
+        "run writes records",
+        "lacks",
+    ),
+    Fault(
+        "schedule-api-off",
+        both(schedule, lambda state: state.disable("cloudscheduler.googleapis.com")),
+        "APIs",
+        "cloudscheduler.googleapis.com",
+        "gcloud services enable",
+        ("reconcile",),
+    ),
+    Fault(
+        "topic-gone",
+        both(announced, both(gone(TOPIC), gone(f"{TOPIC}:getIamPolicy"))),
+        "events topic",
+        "descriptions is not there",
+    ),
+    Fault(
+        "topic-publisher",
+        both(
+            announced,
+            ungranted(f"{TOPIC}:getIamPolicy", "roles/pubsub.publisher", member(RUN)),
+        ),
+        "run publishes events",
+        "the events topic",
+    ),
+    Fault("gallery-failed", in_gallery("state", value="FAILED"), "gallery", "FAILED"),
+    Fault(
+        "gallery-entry-point",
+        in_gallery("buildConfig", "entryPoint", value="main"),
+        "gallery",
+        "entry point is main",
+    ),
+    Fault(
+        "gallery-ingress",
+        in_gallery("serviceConfig", "ingressSettings", value="ALLOW_INTERNAL_ONLY"),
+        "gallery",
+        "no browser",
+    ),
+    Fault(
+        "gallery-collection",
+        gallery_variable("FIRESTORE_COLLECTION", "others"),
+        "gallery",
+        "FIRESTORE_COLLECTION is others, not descriptions",
+    ),
+    Fault(
+        "gallery-buckets",
+        gallery_variable("BUCKETS", f"{MORE},{IMAGES}"),
+        "gallery",
+        "BUCKETS is",
+    ),
+    Fault("gallery-key", gallery_variable("API_KEY", ""), "gallery", "API_KEY is missing"),
+    Fault("gallery-readers", gallery_variable("READERS", "none"), "gallery", "READERS is none"),
+    Fault(
+        "gallery-signs-as-another",
+        gallery_variable("SERVICE_ACCOUNT", RUN),
+        "gallery",
+        f"SERVICE_ACCOUNT is {RUN}",
+    ),
+    Fault(
+        "gallery-account-disabled",
+        both(gallery, put(GALLERY_ACCOUNT, "disabled", value=True)),
+        "account that serves the gallery",
+        "disabled",
+        "enable",
+    ),
+    Fault(
+        "gallery-signs",
+        both(
+            gallery,
+            ungranted(f"{GALLERY_ACCOUNT}:getIamPolicy", TOKEN_CREATOR, member(GALLERY)),
+        ),
+        "gallery signs",
+        "its own account",
+    ),
+    Fault(
+        "gallery-reads",
+        both(gallery, ungranted(f"{BUCKETS}/{MORE}/iam", OBJECT_READER, member(GALLERY))),
+        f"gallery reads {MORE}",
+        GALLERY,
+    ),
+    Fault(
+        "gallery-uploads",
+        both(gallery, ungranted(f"{BUCKETS}/{IMAGES}/iam", OBJECT_CREATOR, member(GALLERY))),
+        f"gallery uploads to {IMAGES}",
+        "lacks",
+    ),
+    Fault(
+        "gallery-uploads-for-nobody",
+        both(
+            public_gallery,
+            lambda state: state.policy(f"{BUCKETS}/{MORE}/iam").append(
+                binding("roles/storage.objectAdmin", member(GALLERY))
+            ),
+        ),
+        f"gallery uploads to {MORE}",
+        "there are no writers",
+        "remove-iam-policy-binding",
+    ),
+    Fault(
+        "gallery-closed",
+        both(gallery, ungranted(GALLERY_SERVICE_POLICY, "roles/run.invoker", "allUsers")),
+        "gallery is open",
+        "the gallery's service",
+    ),
+    Fault(
+        "gallery-copied-source",
+        both(gallery, lambda state: state.policy(POLICY).pop()),
+        "build reads the gallery's copied source",
+        "/objects/describer-gallery/",
+    ),
+    Fault(
+        "gallery-api-off",
+        both(gallery, lambda state: state.disable("iamcredentials.googleapis.com")),
+        "APIs",
+        "iamcredentials.googleapis.com",
+        "gcloud services enable",
+    ),
+    Fault(
+        "sign-in-api-off",
+        both(gallery, lambda state: state.disable("identitytoolkit.googleapis.com")),
+        "APIs",
+        "identitytoolkit.googleapis.com",
+        "gcloud services enable",
+        ("sign-in",),
+    ),
+    Fault(
+        "sign-in-not-set-up",
+        both(gallery, gone(SIGN_IN)),
+        "sign-in",
+        "not set up",
+        "manage_sign_in",
+    ),
+    Fault(
+        "sign-in-off",
+        both(gallery, put(SIGN_IN, "signIn", "email", "enabled", value=False)),
+        "sign-in",
+        "by e-mail is off",
+        "manage_sign_in",
+    ),
+    Fault("gallery-not-ordered", both(gallery, begin_exempt), "indexes", "status.startTime"),
+    Fault(
+        "gallery-index-not-ready",
+        both(gallery, begin_indexed(state="CREATING")),
+        "indexes",
+        "newest first",
+    ),
+    Fault(
+        "gallery-index-upside-down",
+        both(gallery, begin_indexed(order="ASCENDING")),
+        "indexes",
+        "newest first",
+    ),
+    Fault("begin-indexed-for-nobody", begin_indexed(), "indexes", "status.startTime is indexed"),
 ]

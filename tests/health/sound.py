@@ -32,6 +32,7 @@ FURTHER_TRIGGER = (
 OWN_SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/eventarc-{REGION}-describer-382914-sub-071"
 FURTHER_SUBSCRIPTION = f"projects/{PROJECT}/subscriptions/eventarc-eu-describer-5b9f-sub-392"
 RULESET = f"projects/{PROJECT}/rulesets/5d0c1f2e-7a77-4d0c-8a6a-0c2f7a9d7e11"
+URI = "https://describer-x-uc.a.run.app"
 PREDICT = f"projects/{PROJECT}/roles/describer_predict"
 RECORDS = f"projects/{PROJECT}/roles/describer_records"
 
@@ -65,6 +66,10 @@ PREDEFINED = {
     "roles/eventarc.eventReceiver": ["eventarc.events.receiveEvent"],
     "roles/eventarc.serviceAgent": ["eventarc.triggers.get", "pubsub.topics.create"],
     "roles/iam.serviceAccountOpenIdTokenCreator": ["iam.serviceAccounts.getOpenIdToken"],
+    "roles/iam.serviceAccountTokenCreator": [
+        "iam.serviceAccounts.getOpenIdToken",
+        "iam.serviceAccounts.signBlob",
+    ],
     "roles/logging.logWriter": ["logging.logEntries.create"],
     "roles/pubsub.publisher": ["pubsub.topics.publish"],
     "roles/pubsub.serviceAgent": ["iam.serviceAccounts.getOpenIdToken"],
@@ -75,6 +80,8 @@ PREDEFINED = {
     "roles/telemetry.tracesWriter": ["telemetry.traces.write"],
     "roles/storage.objectViewer": ["storage.objects.get", "storage.objects.list"],
     "roles/storage.legacyObjectReader": ["storage.objects.get"],
+    "roles/storage.objectAdmin": ["storage.objects.create", "storage.objects.get"],
+    "roles/storage.objectCreator": ["storage.objects.create"],
     "roles/cloudkms.cryptoKeyEncrypterDecrypter": [
         "cloudkms.cryptoKeyVersions.useToDecrypt",
         "cloudkms.cryptoKeyVersions.useToEncrypt",
@@ -364,6 +371,7 @@ def _function() -> dict[str, Any]:
             "timeoutSeconds": 360,
             "availableMemory": "512Mi",
             "ingressSettings": "ALLOW_INTERNAL_ONLY",
+            "uri": URI,
             "allTrafficOnLatestRevision": True,
             "environmentVariables": dict(ENVIRONMENT),
         },
@@ -410,7 +418,7 @@ def _subscription(name: str, seconds: int) -> dict[str, Any]:
             "name": name,
             "topic": f"projects/{PROJECT}/topics/eventarc-topic",
             "pushConfig": {
-                "pushEndpoint": "https://describer-x-uc.a.run.app?__GCP_CloudEventsMode=GCS",
+                "pushEndpoint": f"{URI}?__GCP_CloudEventsMode=GCS",
                 "oidcToken": {"serviceAccountEmail": TRIGGER},
             },
             "ackDeadlineSeconds": seconds,

@@ -16,12 +16,15 @@ from operate.health.function import check_archive
 from operate.health.reading import Deployment
 from tests.health.faults import (
     Break,
+    both,
     gone,
+    put,
     rules,
 )
 from tests.health.running import asked, checks, report, run
 from tests.health.server import apis
 from tests.health.sound import (
+    FUNCTIONS,
     IMAGES,
     MORE,
     PROJECT,
@@ -34,14 +37,24 @@ from tests.health.sound import (
     sound,
 )
 from tests.health.variants import (
+    GALLERY_ACCOUNT,
+    GALLERY_SERVICE_POLICY,
+    JOB,
+    SIGN_IN,
+    TOPIC,
+    announced,
     another_database,
     another_model,
     broader_roles,
     gallery,
+    gallery_environment,
     own_keys,
+    public_gallery,
     removals,
     reuse,
+    schedule,
     traces,
+    with_all,
     without_more,
 )
 
@@ -63,10 +76,18 @@ def own_rules(state: State) -> None:
         pytest.param(own_keys, id="customer-managed-keys"),
         pytest.param(broader_roles, id="broader-roles"),
         pytest.param(reuse, id="reuse"),
-        pytest.param(gallery, id="gallery"),
         pytest.param(removals, id="records-go-with-objects"),
         pytest.param(traces, id="traces"),
         pytest.param(another_database, id="another-database"),
+        pytest.param(schedule, id="schedule"),
+        pytest.param(
+            both(schedule, put(JOB, "httpTarget", "oidcToken", "audience", value=None)),
+            id="schedule-without-audience",
+        ),
+        pytest.param(announced, id="events"),
+        pytest.param(gallery, id="gallery"),
+        pytest.param(public_gallery, id="public-gallery"),
+        pytest.param(both(own_keys, gallery), id="gallery-and-customer-managed-keys"),
     ],
 )
 def test_a_sound_deployment_is_sound(change: Break) -> None:
@@ -78,6 +99,13 @@ def test_a_sound_deployment_is_sound(change: Break) -> None:
     assert (found["wrong"], found["unchecked"], result.exit_code) == ([], [], 0)
     assert len(found["ok"]) >= 30
     assert all(not finding["remedy"] for finding in found["ok"])
+
+
+def test_no_schedule_is_said_to_be_off() -> None:
+    """No setting of the function asks for one, so none is missing."""
+    found = report(run(sound(), "--json"))
+    (told,) = (one for one in found["ok"] if one["check"] == "reconcile")
+    assert told["message"] == "off: there is no job describer-reconcile"
 
 
 def test_rules_are_held_against_the_readers_that_are_named() -> None:
@@ -150,14 +178,14 @@ def test_an_installed_program_compares_its_package_alone() -> None:
 
 # --- What cannot be looked at --------------------------------------------------------------------
 
-HOSTS = sorted({address.partition("/")[0] for address in sound().answers})
+HOSTS = sorted({address.partition("/")[0] for address in with_all().answers})
 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("status", [403, 503])
 def test_what_may_not_be_read_is_neither_well_nor_wrong(host: str, status: int) -> None:
     """One API that refuses, or fails: nothing is called wrong for it, and nothing well."""
-    state = sound()
+    state = with_all()
     for address in state.answers:
         if address.startswith(f"{host}/"):
             state.answers[address] = status
@@ -170,15 +198,38 @@ def test_what_may_not_be_read_is_neither_well_nor_wrong(host: str, status: int) 
     assert "no right to look (" in reasons if status == 403 else f"{host} answered 503" in reasons
 
 
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        (JOB, "reconcile"),
+        (TOPIC, "events topic"),
+        (f"{TOPIC}:getIamPolicy", "run publishes events"),
+        (GALLERY_ACCOUNT, "account that serves the gallery"),
+        (f"{GALLERY_ACCOUNT}:getIamPolicy", "gallery signs"),
+        (GALLERY_SERVICE_POLICY, "gallery is open"),
+        (SIGN_IN, "sign-in"),
+    ],
+    ids=lambda value: str(value).rpartition("/")[2],
+)
+def test_one_answer_that_is_refused_leaves_one_line_unchecked(address: str, line: str) -> None:
+    """And it names the permission that would show it."""
+    state = with_all()
+    state.answers[address] = 403
+    found = report(run(state, "--json"))
+    assert (found["wrong"], checks(found["unchecked"])) == ([], [line])
+    assert "no right to look (" in found["unchecked"][0]["message"]
+
+
 def test_a_deployment_under_way_is_not_judged() -> None:
-    """Neither the function nor its revision is what it is going to be."""
-    state = sound()
+    """Neither the two functions nor the revision is what it is going to be."""
+    state = with_all()
     state.function["state"] = "DEPLOYING"
+    put(FUNCTIONS, "functions", -1, "state", value="DEPLOYING")(state)
     state.answers[SERVICE] |= {"reconciling": True, "latestCreatedRevision": "a/new"}
     result = run(state, "--json")
     found = report(result)
     assert found["wrong"] == []
-    assert checks(found["unchecked"]) == ["function", "revision"]
+    assert checks(found["unchecked"]) == ["function", "revision", "gallery"]
     assert {finding["remedy"] for finding in found["unchecked"]} == {"ask again in some minutes"}
 
 
@@ -186,7 +237,7 @@ def test_a_deployment_under_way_is_not_judged() -> None:
 @pytest.mark.parametrize("how", ["rubbish", "spoilt"])
 def test_an_answer_that_nobody_expects_breaks_nothing(host: str, how: str) -> None:
     """A login page in place of JSON, or JSON of another shape: nobody knows, and it says so."""
-    state = sound()
+    state = with_all()
     getattr(state, how).add(host)
     result = run(state, "--json")
     found = report(result)
@@ -196,13 +247,39 @@ def test_an_answer_that_nobody_expects_breaks_nothing(host: str, how: str) -> No
         assert found["wrong"] == []
 
 
+def test_a_schedule_that_somebody_deleted_is_not_said_to_be_off() -> None:
+    """The right that it was given is still there."""
+    state = sound()
+    both(schedule, gone(JOB))(state)
+    result = run(state, "--json")
+    found = report(result)
+    assert (found["wrong"], checks(found["unchecked"])) == ([], ["reconcile"])
+    (told,) = found["unchecked"]
+    assert told["message"].startswith("there is no job describer-reconcile; but")
+    assert told["remedy"].startswith("terraform apply")
+
+
+def test_accounts_that_anybody_may_make_are_told_but_may_be_meant() -> None:
+    """Where sign-in was there before; and where everybody reads anyway, they show no more."""
+    state = sound()
+    both(gallery, put(SIGN_IN, "client", value={}))(state)
+    found = report(run(state, "--json"))
+    assert (found["wrong"], checks(found["unchecked"])) == ([], ["sign-in"])
+    assert "manage_sign_in" in found["unchecked"][0]["remedy"]
+    gallery_environment(state)["READERS"] = "public"
+    found = report(run(state, "--json"))
+    assert (found["wrong"], found["unchecked"]) == ([], [])
+
+
 def test_a_silent_api_is_waited_for_so_long() -> None:
     """And not for each of its questions one after the other."""
     state = sound()
     state.silent.add("eventarc.googleapis.com")
     read = asked(state, timeout_seconds=0.3)
     unread = {
-        what: answer.why for what, answer in read.answers.items() if isinstance(answer, Unread)
+        what: answer.why
+        for what, answer in read.answers.items()
+        if isinstance(answer, Unread) and "not enabled" not in answer.why
     }
     assert unread == {
         f"triggers {at}": "eventarc.googleapis.com gave no answer in time" for at in (REGION, "eu")

@@ -1,7 +1,9 @@
 """Sound deployments that differ from the one in `sound.py`."""
 
+import base64
 import json
 
+from describer.settings import DEFAULT_MODEL
 from tests.health.sound import (
     ACCOUNTS,
     BUCKETS,
@@ -24,13 +26,16 @@ from tests.health.sound import (
     RELEASE,
     ROLES,
     RUN,
+    SERVICE,
     SERVICES,
     TRIGGER,
     TRIGGERS,
+    URI,
     State,
     agent,
     binding,
     member,
+    sound,
 )
 
 VIEWER = "roles/storage.objectViewer"
@@ -41,6 +46,15 @@ SECRET = f"secretmanager.googleapis.com/v1/projects/{PROJECT}/secrets/model-key:
 KEYS = "cloudkms.googleapis.com/v1/projects/k/locations/l/keyRings/r/cryptoKeys/"
 ENCRYPT = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 TRIGGER_POLICY = f"{ACCOUNTS}/{TRIGGER.replace('@', '%40')}:getIamPolicy"
+JOB_NAME = f"projects/{PROJECT}/locations/{REGION}/jobs/describer-reconcile"
+JOB = f"cloudscheduler.googleapis.com/v1/{JOB_NAME}"
+TOPIC = f"{PUBSUB}/projects/{PROJECT}/topics/descriptions"
+GALLERY = f"describer-gallery@{PROJECT}.iam.gserviceaccount.com"
+GALLERY_ACCOUNT = f"{ACCOUNTS}/{GALLERY.replace('@', '%40')}"
+GALLERY_SERVICE_POLICY = f"{SERVICE}-gallery:getIamPolicy"
+SIGN_IN = f"identitytoolkit.googleapis.com/admin/v2/projects/{PROJECT}/config"
+TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
+OBJECT_READER, OBJECT_CREATOR = "roles/storage.legacyObjectReader", "roles/storage.objectCreator"
 
 
 def enable(state: State, service: str) -> None:
@@ -123,19 +137,7 @@ def broader_roles(state: State) -> None:
 def reuse(state: State) -> None:
     """Texts are reused, for which records are listed."""
     state.environment["REUSE"] = "true"
-    state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"].append("datastore.entities.list")
-
-
-def gallery(state: State) -> None:
-    """The gallery is there: its function, and the index that its page orders by."""
-    copy = {**json.loads(json.dumps(state.function)), "name": f"{FUNCTION}-gallery"}
-    state.answers[FUNCTIONS]["functions"].append(copy)
-    (field,) = (
-        one for one in state.answers[FIELDS]["fields"] if one["name"].endswith("/status.startTime")
-    )
-    fields = [{"fieldPath": "status.startTime", "order": "DESCENDING"}]
-    index = {"queryScope": "COLLECTION", "fields": fields, "state": "READY"}
-    field["indexConfig"] = {"indexes": [index]}
+    listing(state)
 
 
 def removals(state: State) -> None:
@@ -175,3 +177,135 @@ def another_database(state: State) -> None:
     (records,) = (one for one in state.policy(POLICY) if one["role"] == RECORDS)
     condition = records["condition"]
     condition["expression"] = condition["expression"].replace("(default)", "pictures")
+
+
+def listing(state: State) -> None:
+    """Let records be listed, as whatever asks for several needs."""
+    allowed = state.answers[f"{ROLES}/{RECORDS}"]["includedPermissions"]
+    if "datastore.entities.list" not in allowed:
+        allowed.append("datastore.entities.list")
+
+
+def schedule(state: State) -> None:
+    """The function is asked each night to look for what was lost."""
+    enable(state, "cloudscheduler.googleapis.com")
+    listing(state)
+    state.policy(TRIGGER_POLICY).append(binding(SIGNER, agent("gcp-sa-cloudscheduler")))
+    state.answers[JOB] = {
+        "name": JOB_NAME,
+        "schedule": "17 3 * * *",
+        "timeZone": "Etc/UTC",
+        "state": "ENABLED",
+        "status": {},
+        "lastAttemptTime": "2026-11-26T03:17:00.412345Z",
+        "attemptDeadline": "360s",
+        "httpTarget": {
+            "uri": f"{URI}/",
+            "httpMethod": "POST",
+            "headers": {
+                "User-Agent": "Google-Cloud-Scheduler",
+                "Content-Type": "application/json",
+                "ce-id": "reconcile",
+                "ce-source": f"//{JOB.replace('/v1', '')}",
+                "ce-specversion": "1.0",
+                "ce-type": "describer.reconcile.v1.requested",
+            },
+            "body": base64.b64encode(b'{"days":3,"minutes":60}').decode(),
+            "oidcToken": {"serviceAccountEmail": TRIGGER, "audience": URI},
+        },
+    }
+
+
+def announced(state: State) -> None:
+    """Each record is told to a topic."""
+    state.environment["EVENTS_TOPIC"] = "descriptions"
+    state.answers[TOPIC] = {"name": TOPIC.partition("/v1/")[2]}
+    state.answers[f"{TOPIC}:getIamPolicy"] = {
+        "bindings": [binding("roles/pubsub.publisher", member(RUN))]
+    }
+
+
+def gallery(state: State) -> None:
+    """A gallery whose readers sign in, and from which some upload."""
+    buckets = [IMAGES, *([MORE] if f"{BUCKETS}/{MORE}" in state.answers else [])]
+    for service in ("apikeys", "iamcredentials", "identitytoolkit", "securetoken"):
+        enable(state, f"{service}.googleapis.com")
+    own = state.function
+    state.answers[FUNCTIONS]["functions"].append(
+        {
+            **own,
+            "name": f"{FUNCTION}-gallery",
+            "buildConfig": {**own["buildConfig"], "entryPoint": "serve_gallery"},
+            "serviceConfig": {
+                "service": own["serviceConfig"]["service"] + "-gallery",
+                "serviceAccountEmail": GALLERY,
+                "timeoutSeconds": 60,
+                "ingressSettings": "ALLOW_ALL",
+                "environmentVariables": {
+                    "GOOGLE_CLOUD_PROJECT": PROJECT,
+                    "FIRESTORE_DATABASE": "(default)",
+                    "FIRESTORE_COLLECTION": "descriptions",
+                    "BUCKETS": ",".join(buckets),
+                    "READERS": "signed_in",
+                    "WRITERS": "ada@example.com",
+                    "SERVICE_ACCOUNT": GALLERY,
+                    "API_KEY": "key",
+                    "MAX_UPLOAD_BYTES": "104857600",
+                    "PRICES": f'{{"input":0.3,"model":"{DEFAULT_MODEL}","output":2.5}}',
+                    "THREADS": "40",
+                },
+            },
+            "eventTrigger": None,
+        }
+    )
+    state.answers |= {
+        GALLERY_ACCOUNT: {"email": GALLERY, "projectId": PROJECT},
+        f"{GALLERY_ACCOUNT}:getIamPolicy": {"bindings": [binding(TOKEN_CREATOR, member(GALLERY))]},
+        GALLERY_SERVICE_POLICY: {"bindings": [binding("roles/run.invoker", "allUsers")]},
+        SIGN_IN: {
+            "name": f"projects/{PROJECT}/config",
+            "signIn": {"email": {"enabled": True, "passwordRequired": True}},
+            "client": {"permissions": {"disabledUserSignup": True, "disabledUserDeletion": True}},
+        },
+    }
+    for bucket in buckets:
+        state.policy(f"{BUCKETS}/{bucket}/iam").append(binding(OBJECT_READER, member(GALLERY)))
+    state.policy(f"{BUCKETS}/{IMAGES}/iam").append(binding(OBJECT_CREATOR, member(GALLERY)))
+    (begun,) = (
+        one for one in state.answers[FIELDS]["fields"] if one["name"].endswith("/status.startTime")
+    )
+    begun["indexConfig"]["indexes"] = [
+        {
+            "queryScope": "COLLECTION",
+            "fields": [{"fieldPath": "status.startTime", "order": "DESCENDING"}],
+            "state": "READY",
+        }
+    ]
+    (copied,) = (one for one in state.policy(POLICY) if one["role"] == VIEWER)
+    expression = copied["condition"]["expression"].replace('describer/"', 'describer-gallery/"')
+    state.policy(POLICY).append(binding(VIEWER, member(BUILD), condition=expression))
+
+
+def public_gallery(state: State) -> None:
+    """A gallery that nobody signs in to."""
+    gallery(state)
+    gallery_environment(state).update(READERS="public", WRITERS="")
+    state.ungrant(f"{BUCKETS}/{IMAGES}/iam", OBJECT_CREATOR, member(GALLERY))
+    del state.answers[SIGN_IN]
+    for service in ("identitytoolkit", "securetoken"):
+        state.disable(f"{service}.googleapis.com")
+
+
+def gallery_environment(state: State) -> dict[str, str]:
+    """Give the gallery's variables."""
+    functions = state.answers[FUNCTIONS]["functions"]
+    found: dict[str, str] = functions[-1]["serviceConfig"]["environmentVariables"]
+    return found
+
+
+def with_all() -> State:
+    """Give what the APIs say of a deployment with schedule, topic and gallery."""
+    state = sound()
+    for change in (schedule, announced, gallery):
+        change(state)
+    return state

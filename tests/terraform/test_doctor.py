@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.health import sound as google
+from tests.health import variants
 from tests.health.running import report, run
 from tests.health.sound import IMAGES, MORE, NUMBER, PROJECT, REGION, State, sound
-from tests.health.variants import own_keys, removals, reuse, traces
+from tests.health.variants import announced, gallery, own_keys, removals, reuse, schedule, traces
 from tests.terraform.conftest import Workspace
 from tests.terraform.test_permissions import KEY, Life, live
 
@@ -22,6 +23,7 @@ _NAMED_OTHERWISE = {
     "gcp-sa-cloudfunctions": "gcf-admin-robot",
     "gcp-sa-run": "serverless-robot-prod",
 }
+_FIELD = "google_firestore_field"
 Grant = tuple[str, str, str, str]
 
 
@@ -38,7 +40,7 @@ def life(workspace: Workspace) -> Life:
 
 @pytest.fixture(scope="module")
 def more(workspace: Workspace) -> Life:
-    """Keys of one's own, records that go with their objects, texts that are reused, and traces."""
+    """All that adds a grant: from keys of one's own to a gallery."""
     return live(
         workspace,
         to_the_end=False,
@@ -46,13 +48,18 @@ def more(workspace: Workspace) -> Life:
         delete_records=True,
         reuse=True,
         traces_endpoint="https://telemetry.googleapis.com/v1/traces",
+        reconcile={},
+        events_topic="descriptions",
+        enable_gallery=True,
+        readers="signed_in",
+        writers=["ada@example.com"],
     )
 
 
 def with_more() -> State:
     """Give what the APIs say of that."""
     state = sound()
-    for change in (own_keys, removals, reuse, traces):
+    for change in (own_keys, removals, reuse, traces, schedule, announced, gallery):
         change(state)
     return state
 
@@ -62,10 +69,15 @@ def of(life: Life, kind: str) -> list[dict[str, Any]]:
     return [one["values"] for one in life.resources if one["type"] == kind]
 
 
+def _named(life: Life, name: str) -> dict[str, Any]:
+    """Give the function of a name."""
+    (found,) = (one for one in of(life, "google_cloudfunctions2_function") if one["name"] == name)
+    return found
+
+
 @pytest.fixture(scope="module")
 def function(life: Life) -> dict[str, Any]:
-    (found,) = of(life, "google_cloudfunctions2_function")
-    return found
+    return _named(life, "describer")
 
 
 def _who(member: str) -> str:
@@ -84,6 +96,7 @@ def _made(life: Life) -> set[Grant]:
         "service_account_id": "account",
         "bucket": "bucket",
         "crypto_key_id": "key",
+        "topic": "topic",
     }
     found = set()
     for resource in life.resources:
@@ -110,6 +123,7 @@ def _expected(state: State) -> set[Grant]:
             "cloudkms.googleapis.com": "key",
             "cloudresourcemanager.googleapis.com": "project",
             "iam.googleapis.com": "account",
+            "pubsub.googleapis.com": "topic",
             "run.googleapis.com": "service",
             "storage.googleapis.com": "bucket",
         }[address.partition("/")[0]]
@@ -119,7 +133,7 @@ def _expected(state: State) -> set[Grant]:
             found |= {
                 (_who(one), binding["role"], place, condition)
                 for one in binding["members"]
-                if one.startswith("serviceAccount:")
+                if one.startswith(("serviceAccount:", "allUsers"))
             }
     return found
 
@@ -206,6 +220,82 @@ def test_the_function_is_the_same(life: Life, function: dict[str, Any]) -> None:
     (further,) = of(life, "google_eventarc_trigger")
     assert google.FURTHER_TRIGGER.endswith(f"/{further['location']}/triggers/{further['name']}")
     assert further["retry_policy"] == []
+
+
+def test_the_schedule_is_the_same(more: Life) -> None:
+    """In all that is judged; the function's own address is what a stand-in made of it."""
+    (job,) = of(more, "google_cloud_scheduler_job")
+    (target,) = job["http_target"]
+    (token,) = target["oidc_token"]
+    told = with_more().answers[variants.JOB]
+    asked = told["httpTarget"]
+    uri = _named(more, "describer")["service_config"][0]["uri"]
+    assert variants.JOB_NAME.endswith(f"/locations/{job['region']}/jobs/{job['name']}")
+    assert (told["schedule"], told["timeZone"]) == (job["schedule"], job["time_zone"])
+    assert (target["uri"], token["audience"]) == (uri, uri)
+    assert token["service_account_email"] == asked["oidcToken"]["serviceAccountEmail"]
+    assert (target["http_method"], target["body"]) == (asked["httpMethod"], asked["body"])
+    assert asked["headers"] == {"User-Agent": "Google-Cloud-Scheduler", **target["headers"]}
+
+
+def test_topic_and_sign_in_are_the_same(more: Life) -> None:
+    """As far as they are judged."""
+    (topic,) = of(more, "google_pubsub_topic")
+    assert variants.TOPIC.endswith(f"/topics/{topic['name']}")
+    (made,) = of(more, "google_identity_platform_config")
+    told = with_more().answers[variants.SIGN_IN]
+    (email,) = made["sign_in"][0]["email"]
+    assert email["enabled"] is told["signIn"]["email"]["enabled"] is True
+    (permissions,) = made["client"][0]["permissions"]
+    assert permissions["disabled_user_signup"] is True
+    assert told["client"]["permissions"]["disabledUserSignup"] is True
+
+
+def test_the_gallery_is_the_same(more: Life) -> None:
+    """In all that is judged; its key is what a stand-in made."""
+    made = _named(more, "describer-gallery")
+    state = with_more()
+    told = state.answers[google.FUNCTIONS]["functions"][-1]
+    service = made["service_config"][0]
+    assert told["name"].endswith(f"/locations/{made['location']}/functions/{made['name']}")
+    assert told["buildConfig"]["entryPoint"] == made["build_config"][0]["entry_point"]
+    assert told["serviceConfig"]["ingressSettings"] == service["ingress_settings"]
+    assert told["serviceConfig"]["serviceAccountEmail"] == service["service_account_email"]
+    given = {**service["environment_variables"], "API_KEY": "key"}
+    assert variants.gallery_environment(state) == given
+
+
+def test_the_gallery_is_ordered_by_what_is_indexed(more: Life) -> None:
+    """The time of the beginning, the newest first; all else is exempt as ever."""
+    made = {one["field"]: one["index_config"][0]["indexes"] for one in of(more, _FIELD)}
+    told = {
+        one["name"].rpartition("/")[2]: one["indexConfig"].get("indexes", [])
+        for one in with_more().answers[google.FIELDS]["fields"]
+    }
+    assert {name for name, indexes in made.items() if indexes} == {"status.startTime"}
+    (index,) = made["status.startTime"]
+    (said,) = told["status.startTime"]
+    assert index["order"] == said["fields"][0]["order"] == "DESCENDING"
+    assert index["query_scope"] == said["queryScope"]
+    assert {name: bool(of) for name, of in told.items()} == {
+        name: bool(of) for name, of in made.items()
+    }
+
+
+def test_it_is_sound_with_all_that_is_deployed(more: Life) -> None:
+    """The variables of both functions and the rules of the plan, in place of those by hand."""
+    state = with_more()
+    for name, environ in (
+        ("describer", state.environment),
+        ("describer-gallery", variants.gallery_environment(state)),
+    ):
+        environ.clear()
+        environ.update(_named(more, name)["service_config"][0]["environment_variables"])
+    (ruleset,) = of(more, "google_firebaserules_ruleset")
+    content = ruleset["source"][0]["files"][0]["content"]
+    state.answers[google.RULES]["source"]["files"][0]["content"] = content
+    found = report(run(state, "--json", "--readers=signed_in"))
+    assert (found["wrong"], found["unchecked"]) == ([], [])
 
 
 def test_it_is_sound_with_the_settings_and_rules_that_are_deployed(
