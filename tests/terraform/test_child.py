@@ -34,6 +34,7 @@ LATER = {
     "google_identity_platform_config.this",
     "google_monitoring_alert_policy.lines",
     "google_project_iam_member.agents",
+    "google_project_iam_member.build_reads_copied_gallery",
     "google_project_iam_member.run_traces",
     "google_pubsub_topic.events",
     "google_pubsub_topic_iam_member.run_publishes",
