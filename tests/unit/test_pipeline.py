@@ -1122,6 +1122,20 @@ def test_what_is_not_ours_leaves_no_record() -> None:
     assert bench(scenario).store.documents() == {}
 
 
+def test_what_gets_no_record_takes_none_away() -> None:
+    """Such as an overwrite by an empty object: the record still tells of its own generation."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver()).outcome == "described"
+        before = b.store.documents()
+        empty = {"bucket": "b12", "name": "a.jpg", "generation": "99", "size": "0"}
+        event = {"id": "x", "type": "google.cloud.storage.object.v1.finalized"}
+        assert (await b.pipeline.deliver(event, empty)).outcome == "skipped"
+        assert b.store.documents() == before
+
+    bench(scenario)
+
+
 def test_a_defect_of_ours_frees_the_lease_and_is_raised(capsys: pytest.CaptureFixture[str]) -> None:
     """The one thing that ends as an exception; the record names its class alone."""
 
