@@ -87,9 +87,11 @@ def exporter_for(settings: Settings) -> tuple[SpanExporter, str | None]:
         GoogleAuthError: it is Google's, and there are no credentials.
     """
     endpoint = settings.traces_endpoint or ""
-    host = urlsplit(endpoint).hostname or ""
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
     project = settings.google_cloud_project
-    if host.endswith(".googleapis.com"):
+    # Over plain HTTP anybody on the way would read the token.
+    if parts.scheme == "https" and host.endswith(".googleapis.com"):
         import google.auth
         from google.auth.transport.requests import AuthorizedSession
 
@@ -118,13 +120,17 @@ class TracedPipeline(Pipeline):
             for name in ("id", "source", "subject", "type")
             if name in attributes
         }
-        with self._tracing.tracer.start_as_current_span(
-            "deliver",
-            TraceContextTextMapPropagator().extract(carrier),
-            SpanKind.CONSUMER,
-            told,
-            record_exception=False,
-        ) as span:
+        with (
+            self._tracing.tracer.start_as_current_span(
+                "deliver",
+                TraceContextTextMapPropagator().extract(carrier),
+                SpanKind.CONSUMER,
+                told,
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span,
+            _errors_by_class(span),
+        ):
             answer = await super().deliver(attributes, payload)
             span.set_attribute("describer.outcome", answer.outcome)
             if answer.status >= 500:
@@ -154,16 +160,24 @@ def _span(
     kind: SpanKind = SpanKind.CLIENT,
     attributes: Mapping[str, Any] | None = None,
 ) -> Iterator[Span]:
-    """Measure a block. Of an error only its class is told: its message may quote what was sent."""
+    """Measure a block."""
     span = tracer.start_span(name, kind=kind, attributes=attributes)
     try:
-        yield span
+        with _errors_by_class(span):
+            yield span
+    finally:
+        span.end()
+
+
+@contextmanager
+def _errors_by_class(span: Span) -> Iterator[None]:
+    """Tell of an error only its class: its message may quote what was sent."""
+    try:
+        yield
     except BaseException as exc:
         span.set_attribute("error.type", type(exc).__name__)
         span.set_status(StatusCode.ERROR)
         raise
-    finally:
-        span.end()
 
 
 def traced_store(tracer: Tracer, store: Store, settings: Settings) -> Store:

@@ -4,7 +4,9 @@ import asyncio
 import json
 from typing import Any
 
+import google.auth
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -17,7 +19,14 @@ from describer.model.scripted import Script, ScriptedModel, text_script
 from describer.model.stream import Chunk
 from describer.records.memory import MemoryStore
 from describer.settings import Settings
-from describer.tracing import TracedModel, TracedPipeline, Tracing, traced_bucket, traced_store
+from describer.tracing import (
+    TracedModel,
+    TracedPipeline,
+    Tracing,
+    exporter_for,
+    traced_bucket,
+    traced_store,
+)
 from describer.values import Usage
 from local.servers.events import cloud_event
 from tests import virtual
@@ -45,7 +54,10 @@ def spans_of(script: Script, **environ: str) -> tuple[Answer, list[ReadableSpan]
         headers, body = cloud_event("b12", "a.jpg", 1, time=virtual.now())
         attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}
         attributes["traceparent"] = f"00-{TRACE}-{PARENT}-01"
-        return await pipeline.deliver(attributes, json.loads(body))
+        try:
+            return await pipeline.deliver(attributes, json.loads(body))
+        except ZeroDivisionError:
+            return Answer(500, "defect")
 
     answer = virtual.run(work())
     asyncio.run(tracing.close())
@@ -133,6 +145,34 @@ def test_no_span_holds_a_prompt_or_a_text(script: Script) -> None:
     said = "".join(span.to_json() for span in spans)
     assert "secret" not in said
     assert "tabby" not in said
+
+
+def test_a_defect_is_told_by_its_class_alone() -> None:
+    """Also by the outermost span, out of which it is raised."""
+    answer, spans = spans_of(Script([ZeroDivisionError("a secret prompt")]))
+    assert answer.outcome == "defect"
+    root = named(spans, "deliver")
+    assert attributes(root)["error.type"] == "ZeroDivisionError"
+    assert root.status.status_code is StatusCode.ERROR
+    assert "secret" not in "".join(span.to_json() for span in spans)
+
+
+@pytest.mark.parametrize(("scheme", "asked"), [("https", 1), ("http", 0)])
+def test_no_token_goes_over_plain_http(
+    scheme: str, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even to a host that is named as Google's."""
+    calls: list[object] = []
+
+    def default(**_: object) -> tuple[AnonymousCredentials, str]:
+        calls.append(None)
+        return AnonymousCredentials(), "p-1"
+
+    monkeypatch.setattr(google.auth, "default", default)
+    address = f"{scheme}://telemetry.googleapis.com/v1/traces"
+    exporter, _ = exporter_for(Settings.from_env({"TRACES_ENDPOINT": address}))
+    exporter.shutdown()
+    assert len(calls) == asked
 
 
 def test_a_share_is_traced() -> None:
