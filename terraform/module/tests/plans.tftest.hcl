@@ -774,6 +774,11 @@ run "gallery_with_sign_in" {
     condition     = output.gallery_url == "https://describer-gallery-123456789012.us-central1.run.app" && output.web_client.projectId == "test-project"
     error_message = "Wrong address."
   }
+
+  assert {
+    condition     = time_sleep.permissions.triggers.built == "describer,describer-gallery"
+    error_message = "Its build waits for the roles, also where the gallery comes later."
+  }
 }
 
 run "gallery_for_everybody" {
