@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from urllib.parse import quote
 
 import httpx2
 
@@ -45,7 +46,8 @@ class PubSub:
         """
         self._http = http
         self._topic = topic
-        self._url = f"{host}/v1/{topic}:publish"
+        # A topic's id may hold `%`.
+        self._url = f"{host}/v1/{quote(topic)}:publish"
         self._source = source
         self._token = token
 
@@ -67,7 +69,8 @@ class PubSub:
             raise PublishError(f"Pub/Sub: {type(exc).__name__}: {str(exc)[:300]}") from exc
         if response.status_code == 401 and self._token:
             self._token.refuse(token)
-        if not response.is_success:
+        # Without an id nothing is kept: a proxy's own page may come with 200, too.
+        if not response.is_success or b'"messageIds"' not in response.content:
             # Not as `http_status`, by which the model's refusals are counted.
             raise PublishError(
                 f"Pub/Sub answered {response.status_code} for {self._topic}: {response.text[:300]}"

@@ -378,13 +378,15 @@ def service(answer: Callable[[BaseHTTPRequestHandler], tuple[int, bytes]]) -> It
     server.server_close()
 
 
-def publish(url: str, *, times: int = 1, token: AccessToken | None = None) -> list[str]:
+def publish(
+    url: str, *, times: int = 1, token: AccessToken | None = None, topic: str = "t"
+) -> list[str]:
     """Publish a message so often; gives what each time was told."""
     message = Message({"ce-id": "1"}, b"{}")
 
     async def work() -> list[str]:
         http = HttpClient(timeout=httpx2.Timeout(5.0), trust_env=False)
-        client = PubSub(http, "projects/p/topics/t", host=url, source=SOURCE, token=token)
+        client = PubSub(http, f"projects/p/topics/{topic}", host=url, source=SOURCE, token=token)
         told = []
         for _ in range(times):
             try:
@@ -404,6 +406,27 @@ def test_a_refusal_says_what_pubsub_said(status: int) -> None:
     with service(lambda _: (status, b'{"error": "why"}')) as url:
         (told,) = publish(url)
     assert told == f'Pub/Sub answered {status} for projects/p/topics/t: {{"error": "why"}}'
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in first.</html>", b"{}", b""])
+def test_an_answer_without_an_id_confirms_nothing(body: bytes) -> None:
+    """Whatever its status: a proxy's page would end the mark, and nobody were told."""
+    with service(lambda _: (200, body)) as url:
+        (told,) = publish(url)
+    assert told.startswith("Pub/Sub answered 200 for projects/p/topics/t: ")
+
+
+def test_a_topic_s_name_is_no_escape() -> None:
+    """Pub/Sub's names may hold a percent sign."""
+    seen: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        seen.append(request.path)
+        return 200, b'{"messageIds": ["1"]}'
+
+    with service(answer) as url:
+        assert publish(url, topic="a%41b") == ["published"]
+    assert seen == ["/v1/projects/p/topics/a%2541b:publish"]
 
 
 def test_a_message_is_sent_with_its_token_and_source() -> None:
