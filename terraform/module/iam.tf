@@ -338,8 +338,8 @@ resource "google_service_account_iam_member" "deployer_acts_as" {
 # https://cloud.google.com/iam/docs/access-change-propagation
 resource "time_sleep" "permissions" {
   create_duration = "120s"
-  # Also where another function is built later, by the same account under another condition.
-  triggers = { built = join(",", local.built) }
+  # Also where another function is built later, by the same account under a role of its own.
+  triggers = { built = join(",", concat([var.name], var.enable_gallery ? [local.gallery_name] : [])) }
 
   depends_on = [
     google_artifact_registry_repository_iam_member.build_pushes,
