@@ -242,6 +242,9 @@ class Reconciler:
         before = self._now() - timedelta(minutes=window.minutes)
         if self._settings.events_topic is not None:
             for upload in await self._said({"unpublished": True}, "completeTime", before):
+                if upload.bucket not in self._settings.buckets:
+                    # Another deployment's, which shares the collection.
+                    continue
                 if asyncio.get_running_loop().time() >= until:
                     return
                 try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -239,6 +240,23 @@ def test_what_was_told_to_nobody_is_published(capsys: pytest.CaptureFixture[str]
 
     b = bench(scenario, events_topic="events")
     assert len(b.topic.messages) == 1
+
+
+def test_what_another_deployment_has_not_told_is_left_to_it() -> None:
+    """They may share a collection, but have topics of their own."""
+
+    async def scenario(b: Bench) -> None:
+        b.put("a.jpg", bucket="others")
+        b.topic.failing = True
+        b.pipeline._settings = replace(b.settings, buckets=())
+        assert (await b.tell("a.jpg")).outcome == "unpublished"
+        b.pipeline._settings = b.settings
+        b.topic.failing = False
+        await asyncio.sleep(2 * HOUR)
+        assert (await b.reconcile()).outcome == "reconciled"
+
+    b = bench(scenario, events_topic="events")
+    assert b.topic.messages == []
 
 
 def test_a_claim_that_nobody_looks_after_goes_with_its_object() -> None:
