@@ -17,7 +17,7 @@ from local.servers.stack import COLLECTION
 _WATCH = """
 window.refused = [];
 document.addEventListener('securitypolicyviolation', (event) => {
-  window.refused.push(`${event.violatedDirective} ${event.blockedURI}`);
+  window.refused.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber} ${event.sample}`);
 });
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -105,8 +105,9 @@ class Visit:
         left = {host for host in self.hosts - stopped if host and not host.startswith(_OWN)}
         assert left == set()
         if not self.may_complain:
-            assert self.page.evaluate("window.refused ?? []") == []
-            assert self.errors == []
+            refused = self.page.evaluate("window.refused ?? []")
+            assert refused == [], refused
+            assert self.errors == [], self.errors
 
     def _failed(self, request: Any) -> None:
         if request.failure == "csp":

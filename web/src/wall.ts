@@ -79,8 +79,9 @@ export class Wall {
         entry.picture = picture;
         if (before?.times.start !== picture.times.start) this.#stale = true;
       }
-      this.#settle(id);
-      if (isFinished(picture) && endedNow(before, picture, fresh)) ended.push(picture);
+      // Of an upload from this page the end is news, also to a listener that only begins.
+      const news = this.#settle(id) || fresh;
+      if (isFinished(picture) && endedNow(before, picture, news)) ended.push(picture);
     }
     return ended;
   }
@@ -173,12 +174,14 @@ export class Wall {
     return [...here, ...older.sort(newer).map((picture) => picture.id)];
   }
 
-  #settle(id: string): void {
+  /** Forget an upload of which the record speaks; tells whether there was one. */
+  #settle(id: string): boolean {
     const upload = this.#uploads.get(id);
     const record = this.#entries.get(id)?.picture;
-    if (upload === undefined || record === undefined || upload.generation === null) return;
+    if (upload === undefined || record === undefined || upload.generation === null) return false;
     // A person's words stay whatever is uploaded, and their record with them.
-    if (record.generation >= upload.generation || record.byPerson) this.#uploads.delete(id);
+    const speaks = record.generation >= upload.generation || record.byPerson;
+    return speaks && this.#uploads.delete(id);
   }
 
   #sure(id: string): Picture {

@@ -23,6 +23,15 @@ test("the newest stands first", () => {
   assert.equal(shown(wallOf("a", "b", "c")), "cba");
 });
 
+test("an upload's end is news even to a listener that only begins", () => {
+  const wall = wallOf("b");
+  const told = (owner: string, generation: number): number =>
+    wall.apply(owner, [{ id: "a", data: described({ generation }) }], 0, false).length;
+  wall.upload(uploadOf("a", "uploads", "a", 1), 7);
+  assert.equal(told("page 1", 7), 1);
+  assert.equal(told("named", 7), 0);
+});
+
 test("while somebody reads, new ones wait above and older ones join below", () => {
   const wall = wallOf("b", "c");
   assert.equal(shown(wall), "cb");
