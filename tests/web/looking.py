@@ -1,6 +1,7 @@
 """A visitor of the gallery, and records for them to see."""
 
 import datetime as dt
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from local.servers.stack import COLLECTION
 _WATCH = """
 window.refused = [];
 document.addEventListener('securitypolicyviolation', (event) => {
-  window.refused.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber} ${event.sample}`);
+  const { violatedDirective, blockedURI, sourceFile, lineNumber } = event;
+  window.refused.push(`${violatedDirective} ${blockedURI} ${sourceFile}:${lineNumber}`);
 });
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -73,13 +75,17 @@ class Visit:
         self.page.goto(address)
 
     def tile(self, name: str) -> Any:
-        """Give the tile of an object."""
-        heading = self.page.get_by_role("heading", name=name, exact=True, level=2)
+        """Give the tile of an object, also one that is not drawn, being out of sight."""
+        heading = self.page.locator("h2", has_text=re.compile(rf"^\s*{re.escape(name)}\s*$"))
         return self.page.locator("article", has=heading)
 
     def sees(self, place: Any, words: str) -> None:
         """Wait until these words are in that place."""
-        place.get_by_text(words).first.wait_for()
+        found = place.get_by_text(words).first
+        # What is out of sight is not drawn, and so counts as hidden until one looks there.
+        found.wait_for(state="attached")
+        found.scroll_into_view_if_needed()
+        found.wait_for()
 
     def names(self) -> list[str]:
         """Give the names on the wall in their order."""
