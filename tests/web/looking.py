@@ -18,8 +18,7 @@ from local.servers.stack import COLLECTION
 _WATCH = """
 window.refused = [];
 document.addEventListener('securitypolicyviolation', (event) => {
-  const { violatedDirective, blockedURI, sourceFile, lineNumber } = event;
-  window.refused.push(`${violatedDirective} ${blockedURI} ${sourceFile}:${lineNumber}`);
+  window.refused.push(`${event.violatedDirective} ${event.blockedURI}`);
 });
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -84,11 +83,8 @@ class Visit:
 
     def sees(self, place: Any, words: str) -> None:
         """Wait until these words are in that place."""
-        found = place.get_by_text(words).first
-        # What is out of sight is not drawn, and so counts as hidden until one looks there.
-        found.wait_for(state="attached")
-        found.scroll_into_view_if_needed()
-        found.wait_for()
+        # Not until they are drawn: what is out of sight is not.
+        place.get_by_text(words).first.wait_for(state="attached")
 
     def names(self) -> list[str]:
         """Give the names on the wall in their order."""
