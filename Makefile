@@ -84,7 +84,7 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --n
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) web/node_modules .cache .coverage* .grimp_cache .hypothesis .mypy_cache .pytest_cache \
 		.ruff_cache __pycache__
-	find benchmarks describer local tests -name __pycache__ -prune -exec rm -rf {} +
+	find benchmarks describer gallery local operate tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.bench: $(READY) benchmarks/requirements.txt benchmarks/peer/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
