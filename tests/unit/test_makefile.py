@@ -34,6 +34,7 @@ def test_clean_removes_what_the_targets_made_and_nothing_else(tmp_path: Path) ->
         *(".venv/bin", ".cache/logs", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
         *(".grimp_cache", "__pycache__", "local/demo/__pycache__", "tests/unit/__pycache__"),
         *("describer/__pycache__", "benchmarks/__pycache__"),
+        *("gallery/__pycache__", "operate/quality/__pycache__"),
     ]
     others = ["terraform/.terraform", "other/__pycache__", "local/demo/samples"]
     for folder in (*made, *others):
