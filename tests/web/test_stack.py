@@ -115,7 +115,7 @@ def test_folder(visit: Visit, system: System, pictures: Path) -> None:
 
 
 def test_drop(visit: Visit, system: System, pictures: Path) -> None:
-    """A folder and a file dropped onto the page, as a hand would."""
+    """A folder and a file dropped onto the page, as a hand would, while its tiles change."""
     system.model.control(reset=True, pace=0, first=0)
     folder = pictures.rename(pictures.with_name("dropped"))
     loose = folder.with_name("loose.webp")
@@ -124,13 +124,25 @@ def test_drop(visit: Visit, system: System, pictures: Path) -> None:
     visit.page.get_by_role("main").wait_for()
     browser = visit.page.context.new_cdp_session(visit.page)
     data = {"items": [], "files": [str(folder), str(loose)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
+    here = visit.page.get_by_text("Drop images or folders")
+
+    def drag(kind: str) -> None:
         browser.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
-        if kind == "dragOver":
-            visit.page.get_by_text("Drop images or folders").wait_for()
+
+    drag("dragEnter")
+    here.wait_for()
+    # Out of the window, which the browser's protocol has no word for.
+    here.evaluate("(it) => it.dispatchEvent(new DragEvent('dragleave', { bubbles: true }))")
+    assert here.is_hidden()
+    drag("dragEnter")
+    drag("dragOver")
+    here.wait_for()
+    upload(system.stack.storage.url, SAMPLES / "coffee.jpg", "under the hand.jpg")
+    visit.tile("under the hand.jpg").wait_for()
+    drag("drop")
     for name in ("dropped/sunset.png", "dropped/day two/meer & see.png", "loose.webp"):
         visit.sees(visit.tile(name), "Described")
-    assert visit.page.get_by_text("Drop images or folders").is_hidden()
+    assert here.is_hidden()
     assert system.content_of("dropped/sunset.png") == (folder / "sunset.png").read_bytes()
 
 

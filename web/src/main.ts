@@ -269,23 +269,25 @@ class Page implements Actions {
   }
 
   #takeDrops(): void {
-    let depth = 0;
-    const over = (by: number): void => {
-      depth = Math.max(0, depth + by);
-      document.documentElement.classList.toggle("dropping", depth > 0);
+    const over = (is: boolean): void => {
+      document.documentElement.classList.toggle("dropping", is);
     };
-    addEventListener("dragenter", () => {
-      over(1);
+    // Taken at the first touch: the tile under the hand may be gone before the next one. From then on
+    // what is shown lies over all tiles, and is what the hand is over until it leaves the window.
+    addEventListener("dragenter", (event) => {
+      event.preventDefault();
+      // A tile that is dragged is a link, not a file.
+      if (event.dataTransfer?.types.includes("Files") === true) over(true);
     });
-    addEventListener("dragleave", () => {
-      over(-1);
+    addEventListener("dragleave", (event) => {
+      if (event.relatedTarget === null) over(false);
     });
     addEventListener("dragover", (event) => {
       event.preventDefault();
     });
     addEventListener("drop", (event) => {
       event.preventDefault();
-      over(-depth);
+      over(false);
       if (event.dataTransfer === null) return;
       void dropped(event.dataTransfer).then(
         (files) => this.#upload(files),
