@@ -33,6 +33,7 @@ class Server:
         structured: what a schema for the answer is sent as; None: it cannot be asked for.
         details: what `detail` of `image_url` may be; none: it is not known.
         efforts: what `reasoning_effort` may be, for models that think; none: it is not known.
+        economy: the header, and its value, that asks for the cheaper lane; None: there is none.
         permanent: words of an error answer that no other try changes, whatever its status.
         sources: where all this is said.
     """
@@ -48,6 +49,7 @@ class Server:
     structured: Literal["json_schema", "json_object"] | None = "json_schema"
     details: tuple[str, ...] = ()
     efforts: tuple[str, ...] = ()
+    economy: tuple[str, str] | None = None
     permanent: tuple[str, ...] = ()
 
     @property
@@ -76,7 +78,9 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
             uri_limit_bytes=30 * _MB,
             details=("low", "high"),
             efforts=("low", "medium", "high"),
+            economy=("X-Vertex-AI-LLM-Shared-Request-Type", "flex"),
             sources=(
+                "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/flex-paygo",
                 "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/migrate/openai/overview",
                 "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/capabilities/image-understanding",
             ),

@@ -12,17 +12,23 @@ class Usage:
     """Tokens as the model counted them. What is paid for as output is total - prompt.
 
     Thinking is counted in the total only, not in the completion.
+
+    Attributes:
+        traffic_type: how Vertex AI served it, such as `ON_DEMAND`, which decides the price; None
+            if the model did not say.
     """
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    traffic_type: str | None = None
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.total_tokens + other.total_tokens,
+            self.traffic_type,
         )
 
 
@@ -39,6 +45,7 @@ class Upload:
             what was composed of parts.
         metadata: the object's custom metadata, as its uploader wrote them.
         trace: W3C trace id, 32 hex digits, where the delivery carries one.
+        economy: whether who handed it in would rather wait than pay the whole price.
     """
 
     bucket: str
@@ -52,6 +59,7 @@ class Upload:
     md5_hash: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     trace: str | None = None
+    economy: bool = False
 
     @property
     def uri(self) -> str:

@@ -17,6 +17,9 @@ _LIST_PRICES = {
     "gemini-3.5-flash-lite": (0.30, 2.50),
     "gemini-3.8-flash": (0.75, 3.75),
 }
+# Vertex AI's cheaper lane, and what part of the ordinary price it asks.
+# https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/flex-paygo
+FLEX, FLEX_PRICE = "ON_DEMAND_FLEX", 0.5
 # Where no record tells: the picture at its default resolution, the prompt, and a paragraph.
 _USUAL_INPUT, _USUAL_OUTPUT = 1270.0, 250.0
 
@@ -43,12 +46,24 @@ class Prices:
         price_out = listed[1] if self.output is None and listed else self.output
         return None if price_in is None or price_out is None else (price_in, price_out)
 
-    def cost(self, model: str, input_tokens: float, output_tokens: float) -> float | None:
-        """Give US dollars, or None where there is no price."""
+    def cost(
+        self, model: str, input_tokens: float, output_tokens: float, *, share: float = 1.0
+    ) -> float | None:
+        """Give US dollars, or None where there is no price.
+
+        Args:
+            share: of the price that is paid.
+        """
         prices = self.of(model)
         if prices is None:
             return None
-        return (input_tokens * prices[0] + output_tokens * prices[1]) / 1e6
+        return share * (input_tokens * prices[0] + output_tokens * prices[1]) / 1e6
+
+
+def share_paid(usage: object) -> float:
+    """Give what part of the ordinary price a record's `usage` was paid for with."""
+    traffic_type = usage.get("trafficType") if isinstance(usage, Mapping) else None
+    return FLEX_PRICE if traffic_type == FLEX else 1.0
 
 
 @dataclass(slots=True)

@@ -81,14 +81,16 @@ class Door(Protocol):
 class HttpDoor:
     """The function's own address."""
 
-    def __init__(self, url: str, *, at_once: int) -> None:
+    def __init__(self, url: str, *, at_once: int, economy: bool = False) -> None:
         """Keep where it is.
 
         Args:
             url: where the function answers.
             at_once: connections to be kept.
+            economy: whether the model's cheaper lane is asked for.
         """
         self._url = url
+        self._economy = economy
         self._client = httpx2.Client(
             timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=10.0),
             limits=httpx2.Limits(max_connections=at_once),
@@ -102,7 +104,7 @@ class HttpDoor:
 
     def hand_in(self, due: Due, version: str) -> Handed:  # noqa: ARG002
         """See `Door.hand_in`."""
-        headers, body = due.found.event(datetime.now(UTC))
+        headers, body = due.found.event(datetime.now(UTC), economy=self._economy)
         if self._token is not None:
             headers["authorization"] = f"Bearer {self._token()}"
         try:

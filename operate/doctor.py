@@ -33,7 +33,8 @@ def doctor(
 ) -> int:
     """Examine what is deployed: roles, trigger, model, database and all between.
 
-    Reads through Google's APIs, changes nothing, and calls each model once, which is billed.
+    Reads through Google's APIs, changes nothing, and calls each model once, which is billed;
+    where it may have a cheaper lane, once more there.
 
     Exit status 1 if something is wrong; 3 if nothing is, but not all could be looked at.
     """
@@ -53,6 +54,7 @@ def _examine(session: Session, name: str, region: str | None, readers: str | Non
     from operate.cloud import NotReadError, connected
     from operate.health.asking import ask_models
     from operate.health.checks import examine
+    from operate.health.economy import why_not_offered
     from operate.health.reading import read_deployment
 
     with connected(session.settings) as cloud:
@@ -63,6 +65,8 @@ def _examine(session: Session, name: str, region: str | None, readers: str | Non
                 key = session.settings.openai_api_key
                 settings = replace(read.settings, openai_api_key=key)
                 read.asked = ask_models(settings, cloud)
+                if not why_not_offered(settings):
+                    read.asked_for_less = ask_models(settings, cloud, economy=True)
     return examine(read)
 
 

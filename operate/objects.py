@@ -15,7 +15,7 @@ from urllib.parse import quote
 from google.api_core.exceptions import NotFound
 from google.cloud import storage
 
-from describer.delivery.event import FINALIZED, read_upload
+from describer.delivery.event import ECONOMY, FINALIZED, read_upload
 from describer.images.cloud_storage import LISTED_FIELDS, resource_of
 from describer.settings import Settings
 from describer.values import Upload
@@ -47,12 +47,13 @@ class Found:
         """What the function would make of it."""
         return read_upload({}, self.resource)
 
-    def event(self, now: datetime | None) -> tuple[dict[str, str], bytes]:
+    def event(self, now: datetime | None, *, economy: bool = False) -> tuple[dict[str, str], bytes]:
         """Make the event that tells the function of it: that of an upload, in binary mode.
 
         Args:
             now: its time, since an old object is not an old event, which would be given up; None
                 for an event that nobody can say how old it is when it comes.
+            economy: whether the model's cheaper lane is asked for.
         """
         bucket = self.resource["bucket"]
         resource = dict(self.resource)
@@ -66,6 +67,8 @@ class Found:
             "ce-subject": "objects/" + quote(self.name, safe="/"),
             "ce-bucket": str(bucket),
         }
+        if economy:
+            headers[f"ce-{ECONOMY}"] = "true"
         if now is None:
             # Without any time it has no age, and attempts alone bound it.
             resource.pop("timeCreated", None)

@@ -31,7 +31,9 @@ class QueueDoor:
     Cloud Tasks knows a name for an hour after its task has ended, too.
     """
 
-    def __init__(self, queue: str, to: str, *, invoker: str | None, at_once: int) -> None:
+    def __init__(
+        self, queue: str, to: str, *, invoker: str | None, at_once: int, economy: bool = False
+    ) -> None:
         """Keep where the queue is; the emulator at CLOUD_TASKS_EMULATOR_HOST is honoured.
 
         Args:
@@ -39,12 +41,14 @@ class QueueDoor:
             to: the function's address, which the queue calls.
             invoker: the account whose identity it shows there; None: it shows none.
             at_once: connections to be kept.
+            economy: whether the model's cheaper lane is asked for.
         """
         emulator = os.environ.get("CLOUD_TASKS_EMULATOR_HOST")
         self._queue = queue
         self._url = f"{f'http://{emulator}' if emulator else _SERVICE}/v2/{queue}/tasks"
         self._to = to
         self._invoker = invoker
+        self._economy = economy
         self._access = None if emulator else AccessToken()
         self._client = httpx2.Client(
             timeout=httpx2.Timeout(30.0, connect=10.0),
@@ -74,7 +78,7 @@ class QueueDoor:
     def task(self, due: Due, version: str) -> dict[str, Any]:
         """Make the task: the event of an upload, to be posted to the function."""
         # Nobody knows when its turn comes, so that its time says nothing of it.
-        headers, body = due.found.event(None)
+        headers, body = due.found.event(None, economy=self._economy)
         upload = due.found.upload
         work = f"{upload.uri}#{upload.generation}#{version}"
         # By hash: names that come in order make Cloud Tasks slow.

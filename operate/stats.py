@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from operate.address import ADDRESS, Address
-from operate.cost import Prices, Tokens, with_prices
+from operate.cost import Prices, Tokens, share_paid, with_prices
 from operate.output import print_json, print_table, progress
 from operate.plot import bars
 from operate.session import Session, with_session
@@ -63,7 +63,8 @@ class Sums:
         taken = day.tokens.add(stored.fields.get("usage"))
         if taken:
             model = str(stored.fields.get("model", ""))
-            cost = self.prices.cost(model, *taken)
+            usage = stored.fields.get("usage")
+            cost = self.prices.cost(model, *taken, share=share_paid(usage))
             if cost is None:
                 self.unpriced[model] += 1
             else:

@@ -19,7 +19,7 @@ import click
 from describer.settings import Globs
 from operate.address import Address, UrlType
 from operate.choice import Due, Filters, Verdict, unwanted
-from operate.cost import Prices, Tokens, with_prices
+from operate.cost import FLEX_PRICE, Prices, Tokens, with_prices
 from operate.output import plain_line, print_json, print_table, progress, say
 from operate.session import Session
 from operate.window import WINDOW, Window
@@ -49,6 +49,7 @@ class How:
     rate: float | None
     between: Window | None
     limit: int | None
+    economy: bool
     yes: bool
     prices: Prices
     as_json: bool
@@ -67,6 +68,7 @@ def with_work(command: F) -> F:
         rate: float | None,
         between: Window | None,
         limit: int | None,
+        economy: bool,
         yes: bool,
         input_price: float | None,
         output_price: float | None,
@@ -78,11 +80,16 @@ def with_work(command: F) -> F:
             raise click.UsageError("--queue needs --to URL, which the queue calls.")
         if queue is not None and between is not None:
             raise click.UsageError("--between holds for no queue; pause and resume the queue.")
-        how = How(to, queue, invoker, at_once, rate, between, limit, yes, prices, as_json)
+        how = How(to, queue, invoker, at_once, rate, between, limit, economy, yes, prices, as_json)
         return command(*args, how=how, **options)
 
     with_prices(run)
     click.option("--yes", is_flag=True, help="Do it, without a plan and a question before.")(run)
+    click.option(
+        "--economy",
+        is_flag=True,
+        help="In the model's cheaper, slower lane, where it has one; tried by a tiny call first.",
+    )(run)
     click.option("--limit", type=click.IntRange(1), help="At most so many pictures.")(run)
     click.option(
         "--between", type=WINDOW, help="Begin pictures at these times of day only, by this clock."
@@ -264,8 +271,11 @@ def deliver_all(
     check: Callable[[Delivered], None] | None = None,
 ) -> int:
     """Deliver what is due, and tell how it ended; gives the exit status. See `carry_out`."""
-    from operate.deliver import Deliverer
+    from operate.deliver import Deliverer, RefusedError
+    from operate.health.economy import why_not
 
+    if how.economy and (reason := why_not(session.settings)):
+        raise RefusedError(f"no cheaper lane: {reason}; leave --economy out")
     door = session.cleanup.enter_context(contextlib.closing(_door(how, to)))
     deliverer = Deliverer(
         door, session.records, at_once=how.at_once, per_minute=how.rate, between=how.between
@@ -310,8 +320,8 @@ def _door(how: How, to: str) -> Door:
     from operate.queue import QueueDoor
 
     if how.queue is None:
-        return HttpDoor(to, at_once=how.at_once)
-    return QueueDoor(how.queue, to, invoker=how.invoker, at_once=how.at_once)
+        return HttpDoor(to, at_once=how.at_once, economy=how.economy)
+    return QueueDoor(how.queue, to, invoker=how.invoker, at_once=how.at_once, economy=how.economy)
 
 
 def _once_finished(session: Session, delivered: Delivered) -> Delivered:
@@ -384,7 +394,12 @@ def _as_json(plan: Plan, session: Session, how: How) -> dict[str, Any]:
         "pictures": count,
         "due": dict(plan.due),
         "left": dict(plan.left),
-        "costUsd": how.prices.cost(model, count * tokens_in, count * tokens_out),
+        "costUsd": how.prices.cost(
+            model,
+            count * tokens_in,
+            count * tokens_out,
+            share=FLEX_PRICE if how.economy else 1.0,
+        ),
         "seconds": round(seconds, 1),
     }
 

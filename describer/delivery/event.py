@@ -22,6 +22,9 @@ REMOVALS = frozenset(
     }
 )
 
+# An extension attribute of ours, which Eventarc never sets and `describer --economy` does.
+ECONOMY = "economy"
+
 # gcloud and gsutil upload large files in parts that they compose and delete again.
 # Source: https://docs.cloud.google.com/storage/docs/parallel-composite-uploads
 _COMPOSITE_PARTS = re.compile(r"(gcloud|gsutil)/tmp/parallel_composite_uploads/")
@@ -63,6 +66,7 @@ def read_upload(attributes: Mapping[str, object], payload: object) -> Upload:
         md5_hash=_md5(payload.get("md5Hash")),
         metadata=_metadata(payload.get("metadata")),
         trace=_trace(attributes.get("traceparent")),
+        economy=attributes.get(ECONOMY) == "true",
     )
 
 

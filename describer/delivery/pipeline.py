@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -92,6 +92,7 @@ class Delivery:
     converted: str | None = None
     ignored: str | None = None
     model: str | None = None
+    economy: bool | None = None
     reused_from: str | None = None
     passed_over: list[str] = field(default_factory=list)
     first_text: float | None = None
@@ -421,14 +422,25 @@ class Pipeline:
         first: Instructions,
         progress: Progress,
     ) -> Description:
-        """Describe with MODEL, or with the first of MODELS that takes what those before refused."""
+        """Describe with MODEL, or with the first of MODELS that takes what those before refused.
+
+        The cheaper lane, where that is asked for, has one try: what it refuses for good, or for
+        long, or leaves unfinished, takes the ordinary one.
+        """
         upload = claimed.draft.upload
-        instructions = first.with_embedded(image.metadata)
+        economy = upload.economy and claimed.draft.attempt == 1
+        instructions = replace(first.with_embedded(image.metadata), economy=economy)
         fallbacks = iter(fallbacks_for(upload.name, self._settings, upload.metadata))
         while True:
+            delivery.economy = instructions.economy if upload.economy else None
             try:
                 return await self._ask(delivery, claimed, image, instructions, progress)
-            except ModelError as exc:
+            except (ModelError, ModelRejectedError) as exc:
+                if instructions.economy and self._ordinary_instead(delivery, claimed, exc):
+                    instructions = replace(instructions, economy=False)
+                    continue
+                if not isinstance(exc, ModelError):
+                    raise
                 following = next(fallbacks, None)
                 if following is None or not self._falls_back(delivery, claimed, exc):
                     raise
@@ -439,10 +451,27 @@ class Pipeline:
         """Tell whether another model is to be asked: never after one that may have been paid."""
         if delivery.may_have_begun or not isinstance(exc, ModelBusyError | ModelAccessError):
             return False
+        return isinstance(exc, ModelMissingError) or self._out_of_patience(claimed)
+
+    def _ordinary_instead(
+        self, delivery: Delivery, claimed: Claim, exc: ModelError | ModelRejectedError
+    ) -> bool:
+        """Tell whether the ordinary lane is to be asked after the cheaper one, likewise.
+
+        A model that is not offered there is refused as any wrong request is.
+        """
+        if isinstance(exc, ModelRejectedError):
+            return delivery.gathered is None
+        if delivery.may_have_begun:
+            return False
+        return isinstance(exc, ModelAccessError) or (
+            isinstance(exc, ModelBusyError) and self._out_of_patience(claimed)
+        )
+
+    def _out_of_patience(self, claimed: Claim) -> bool:
         since = claimed.draft.refused_since or self._now()
         refused_seconds = (self._now() - since).total_seconds()
-        patience = self._settings.fallback_after_seconds
-        return isinstance(exc, ModelMissingError) or refused_seconds >= patience
+        return refused_seconds >= self._settings.fallback_after_seconds
 
     async def _ask(
         self,
@@ -533,6 +562,7 @@ class Pipeline:
             "attempt": delivery.attempt,
             "refusals": delivery.refusals or None,
             "model": delivery.model,
+            "economy": delivery.economy,
             "reused_from": delivery.reused_from,
             "passed_over": ", ".join(delivery.passed_over) or None,
             "waited_for_room_seconds": round(delivery.waited, 3) or None,
@@ -557,6 +587,7 @@ class Pipeline:
                 "prompt_tokens": usage.prompt_tokens,
                 "completion_tokens": usage.completion_tokens,
                 "total_tokens": usage.total_tokens,
+                "traffic_type": usage.traffic_type,
             }
         trace = upload.trace if upload else None
         self._log.write(_severity(answer), "delivery", fields, trace=trace)

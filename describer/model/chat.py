@@ -21,10 +21,14 @@ from describer.model.transport import PLACEHOLDER, Body
 from describer.servers import SERVERS, Server, kind_of
 
 if TYPE_CHECKING:
+    from openai._types import RequestOptions
+
     from describer.model.token import AccessToken
 
 
 _DRAIN_SECONDS = 0.5
+# A request may wait for its turn for minutes there: whoever asks bounds the whole of it.
+_ECONOMY_TIMEOUT = httpx2.Timeout(None, connect=10.0)
 # Servers of one's own often ask for no key, but the client insists on one.
 NO_KEY = "none"
 
@@ -72,7 +76,7 @@ class OpenAIModel:
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """See `Model.stream`."""
         body = Body(self._request(instructions, image), image)
-        response = await self._begin(body)
+        response = await self._begin(body, economy=instructions.economy)
         body.answered()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(response.aclose)
@@ -82,18 +86,18 @@ class OpenAIModel:
         """See `Model.close`."""
         await self._client.close()
 
-    async def _begin(self, body: Body) -> httpx2.Response:
+    async def _begin(self, body: Body, *, economy: bool) -> httpx2.Response:
         """Send the request, once more with a new token after a 401, up to the answer's head."""
         try:
             try:
-                return await self._post(body)
+                return await self._post(body, economy=economy)
             except openai.AuthenticationError as exc:
                 if self._token is None:
                     raise
                 # The one that was sent: the client's own may have been renewed meanwhile.
                 sent = exc.response.request.headers.get("authorization", "")
                 self._token.refuse(sent.removeprefix("Bearer "))
-                return await self._post(body)
+                return await self._post(body, economy=economy)
         except LIBRARY_ERRORS as exc:
             raise self._with_remedy(translate(exc, self._error_for)) from exc
 
@@ -111,16 +115,21 @@ class OpenAIModel:
             which = "OPENAI_API_KEY was refused"
         return ModelAccessError(f"{which}: {error}", http_status=error.http_status)
 
-    async def _post(self, body: Body) -> httpx2.Response:
+    async def _post(self, body: Body, *, economy: bool) -> httpx2.Response:
         # The client's documented call for any endpoint. `chat.completions.create` would hold the
         # whole request as one string, and give a stream that keeps response and request alive in
         # a reference cycle. Any other encoding than none could unpack to any size.
         headers = {"Content-Length": str(body.size), "Accept-Encoding": "identity"}
+        options: RequestOptions = {"headers": headers}
+        if economy and self._server.economy is not None:
+            name, value = self._server.economy
+            headers[name] = value
+            options["timeout"] = _ECONOMY_TIMEOUT
         response: httpx2.Response = await self._client.post(
             "/chat/completions",
             content=body,
             cast_to=httpx2.Response,
-            options={"headers": headers},
+            options=options,
             stream=True,
         )
         return response

@@ -72,6 +72,7 @@ class Instructions:
         answer: what is to be put into form, in place of a picture; "" where there is a picture.
         ignored: what the object asked for that is not heeded, in words; "" if there is nothing.
         question: what is asked beside the picture.
+        economy: whether the server's cheaper and slower lane is asked for, where it has one.
     """
 
     model: str
@@ -86,6 +87,7 @@ class Instructions:
     answer: str = ""
     ignored: str = ""
     question: str = REQUEST
+    economy: bool = False
 
     @property
     def request(self) -> str:
@@ -123,7 +125,7 @@ class Instructions:
         """Give what asks the same model for the same object, out of an answer alone."""
         rules = self.wanted.rules("the description that came, word for word")
         system = f"{_REPAIR.format(language=self.language)}\n\n{rules}"
-        return replace(self, system=system, answer=answer)
+        return replace(self, system=system, answer=answer, economy=False)
 
     def _asking(self, fields: Iterable[MetadataField]) -> str:
         # Each in one line of JSON: nothing in it can end the quotation.

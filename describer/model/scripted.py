@@ -27,11 +27,13 @@ class ScriptedModel:
     Attributes:
         begun: requests that were accepted, and so paid for, as (model, image's address or size, or
             `an answer` that was to be put into form).
+        lanes: of each request, refused ones too, whether the cheaper lane was asked for.
         hung_up: how many were left before their end.
     """
 
     scripts: list[Script]
     begun: list[tuple[str, str]] = field(default_factory=list)
+    lanes: list[bool] = field(default_factory=list)
     hung_up: int = 0
 
     @asynccontextmanager
@@ -40,6 +42,7 @@ class ScriptedModel:
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """See `Model.stream`."""
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        self.lanes.append(instructions.economy)
         await asyncio.sleep(0)
         if script.refusal is not None:
             raise script.refusal

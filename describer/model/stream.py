@@ -29,6 +29,8 @@ _FIELD_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*\Z")
 
 _LENGTH = frozenset({"length", "max_tokens"})
 _STOP = frozenset({"stop", "end_turn", "eos", "eos_token", "stop_sequence"})
+# Source: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse#TrafficType
+_TRAFFIC_TYPE = re.compile(r"[A-Z_]{1,40}\Z")
 # The native API's words, which gateways in front of Gemini pass through.
 # Source: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse#FinishReason
 _BLOCKED = frozenset(
@@ -326,4 +328,12 @@ def _usage(usage: object) -> Usage | None:
     prompt, completion, total = (n if type(n) is int and 0 <= n < 2**53 else 0 for n in counts)
     if not (prompt or completion or total):
         return None
-    return Usage(prompt, completion, max(total, prompt + completion))
+    return Usage(prompt, completion, max(total, prompt + completion), _traffic_type(usage))
+
+
+def _traffic_type(usage: Mapping[str, Any]) -> str | None:
+    """Give what Vertex AI alone tells: how the request was served, and so what it costs."""
+    found: object = usage
+    for key in ("extra_properties", "google", "traffic_type"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) and _TRAFFIC_TYPE.match(found) else None

@@ -21,7 +21,7 @@ clients.
     metadataQuoted          list        of strings: which metadata the prompt quoted, by name
     repaired                boolean     whether a second call brought what the first lacked
     reusedFrom              string      `gs://` address whose text this is
-    usage                   map         promptTokens, completionTokens, totalTokens
+    usage                   map         promptTokens, completionTokens, totalTokens, trafficType
     approved                map         by, time, modelDescription; written by hand only
     unpublished             boolean     true with an outcome until its event is published, if it is
     status                  map         state, outcome, message, attempt, refusals, refusedSince,
@@ -350,7 +350,9 @@ def _usage_field(usage: Usage | None) -> dict[str, Any]:
         "completionTokens": usage.completion_tokens,
         "totalTokens": usage.total_tokens,
     }
-    return {"usage": counts}
+    # Only what is not the ordinary price is worth a field in each record.
+    ordinary = usage.traffic_type in {None, "ON_DEMAND"}
+    return {"usage": counts if ordinary else counts | {"trafficType": usage.traffic_type}}
 
 
 def _map(value: object) -> Mapping[str, Any]:

@@ -40,6 +40,7 @@ class Asked:
         image: `sha256:...` of inline bytes, the `gs://` URI, or None.
         inline: the inline bytes, or empty.
         stream: whether chunks are wanted.
+        lane: `flex` where Vertex AI's cheaper lane is asked for.
     """
 
     model: str
@@ -47,13 +48,15 @@ class Asked:
     image: str | None
     inline: bytes
     stream: bool
+    lane: str = ""
 
     def mentions(self, words: str | None) -> bool:
-        """Tell whether the words are in the image's name or digest, the model or the prompt."""
-        return words is None or words in f"{self.image}\n{self.model}\n{self.prompt}"
+        """Tell whether the words are in the image's name or digest, model, lane or prompt."""
+        said = f"{self.image}\n{self.model}\n{self.lane}\n{self.prompt}"
+        return words is None or words in said
 
 
-def parse(body: bytes) -> Asked:
+def parse(body: bytes, lane: str = "") -> Asked:
     """Read a request.
 
     Raises:
@@ -68,7 +71,7 @@ def parse(body: bytes) -> Asked:
         message = f"The body is not a chat completion request: {error!r}."
         raise RefusedError(faults.status(400, message=message)) from error
     model, stream = str(asked.get("model", "")), bool(asked.get("stream"))
-    return Asked(model, "\n".join(texts), name, inline, stream)
+    return Asked(model, "\n".join(texts), name, inline, stream, lane)
 
 
 async def answer(asked: Asked) -> str:

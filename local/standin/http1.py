@@ -28,10 +28,15 @@ class DroppedError(ConnectionError):
 
 @dataclass(frozen=True)
 class Request:
-    """One request."""
+    """One request.
+
+    Attributes:
+        headers: by their names in lower case.
+    """
 
     method: str
     path: str
+    headers: Mapping[str, str]
     body: bytes
 
 
@@ -189,6 +194,7 @@ async def _read(
         elif isinstance(event, h11.Data):
             body += event.data
         elif isinstance(event, h11.EndOfMessage) and head is not None:
-            return Request(head.method.decode(), head.target.decode(), bytes(body))
+            fields = {name.decode(): value.decode("latin-1") for name, value in head.headers}
+            return Request(head.method.decode(), head.target.decode(), fields, bytes(body))
         else:
             return None

@@ -32,11 +32,13 @@ from local.standin.speech import Entry, Pacing, Speech
 
 LOOPBACK = "127.0.0.1"
 LIMIT_MESSAGE = "Resource exhausted. Please try again later."
+# Source: https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/flex-paygo
+_LANE = "x-vertex-ai-llm-shared-request-type"
 
 
 @dataclass
 class Rule:
-    """A script for the requests whose image, model or prompt contains `match`; None: for all."""
+    """A script for the requests whose image, model, lane or prompt has `match`; None: for all."""
 
     match: str | None
     script: list[Step]
@@ -126,7 +128,8 @@ class StandIn:
             entry.ended = time.time()
 
     async def _answer(self, request: Request, reply: Reply, entry: Entry) -> None:
-        asked = parse(request.body)
+        asked = parse(request.body, request.headers.get(_LANE, ""))
+        entry.lane = asked.lane
         entry.model, entry.prompt, entry.image = asked.model, asked.prompt, asked.image
         if self.limit is not None and self.serving >= self.limit:
             raise RefusedError(faults.status(429, message=LIMIT_MESSAGE))

@@ -40,6 +40,7 @@ class Entry:
         model: as asked for.
         prompt: all text parts of all messages.
         image: `sha256:...` of inline bytes, the `gs://` URI, or None.
+        lane: `flex` where the cheaper one was asked for.
         status: HTTP status answered; 0 before the answer, or if the connection was dropped first.
         chunks: chunks with text that were sent.
         outcome: `open`, `completed`, `refused`, `dropped` (by us) or `hung up` (by the client).
@@ -52,6 +53,7 @@ class Entry:
     model: str = ""
     prompt: str = ""
     image: str | None = None
+    lane: str = ""
     status: int = 0
     chunks: int = 0
     outcome: str = "open"
@@ -186,10 +188,11 @@ class Speech:
         """Count words as if they were tokens, and the picture as none."""
         asked = len(self._entry.prompt.split())
         said = len((self._entry.text + (last or "")).split())
+        served = "ON_DEMAND_FLEX" if self._entry.lane == "flex" else "ON_DEMAND"
         return {
             "completion_tokens": said,
             "completion_tokens_details": {"reasoning_tokens": 0},
-            "extra_properties": {"google": {"traffic_type": "ON_DEMAND"}},
+            "extra_properties": {"google": {"traffic_type": served}},
             "prompt_tokens": asked,
             "total_tokens": asked + said,
         }

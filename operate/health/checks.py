@@ -20,7 +20,7 @@ from operate.health.function import (
     check_settings,
 )
 from operate.health.gallery import check_gallery, check_sign_in
-from operate.health.models import check_models, check_retirements
+from operate.health.models import check_economy, check_models, check_retirements
 from operate.health.reading import Deployment
 from operate.health.records import check_database, check_indexes, check_rules
 from operate.health.schedule import check_schedule
@@ -36,6 +36,7 @@ _CHECKS: Mapping[str, Check] = {
     "revision": check_revision,
     "archive": check_archive,
     "models": check_models,
+    "cheaper lane": check_economy,
     "retirement": check_retirements,
     "buckets": check_buckets,
     "triggers": check_triggers,

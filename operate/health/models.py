@@ -12,6 +12,7 @@ from describer.errors import (
     TokenError,
 )
 from describer.model.lifetimes import WARNED_DAYS, retirements
+from operate.health.economy import why_not_served
 from operate.health.finding import Finding, ok, unchecked, wrong
 from operate.health.reading import Deployment
 
@@ -47,6 +48,12 @@ def check_models(read: Deployment) -> Iterator[Finding]:
             yield wrong(
                 check, f"gave no answer {where}: {said}", "mend what it says; then ask again"
             )
+
+
+def check_economy(read: Deployment) -> Iterator[Finding]:
+    """Say whether `--economy` can be had; that it cannot is nothing wrong."""
+    for asked in read.asked_for_less:
+        yield ok("cheaper lane", why_not_served(asked) or f"{asked.model} is served there")
 
 
 def check_retirements(read: Deployment) -> Iterator[Finding]:

@@ -46,6 +46,7 @@ class Deployment:
         source: the deployed archive.
         here: what Terraform would deploy from this checkout: content by name.
         asked: what came of a call of each model.
+        asked_for_less: likewise in the cheaper lane, if the settings may have it.
         skews: see `Cloud.skews`.
         now: by this machine's clock.
         readers: who is meant to read, as Terraform's variable says; None: nobody told.
@@ -58,6 +59,7 @@ class Deployment:
     source: bytes | Unread = NOT_ASKED
     here: Mapping[str, bytes] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    asked_for_less: list[Asked] = field(default_factory=list)
     skews: list[float] = field(default_factory=list)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     readers: str | None = None

@@ -154,7 +154,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         delta = {"role": "assistant", "content": "Grey"}
         first = {"choices": [{"delta": delta, "index": 0}], "object": "chat.completion.chunk"}
-        last = {"choices": [{"delta": {}, "index": 0, "finish_reason": "stop"}]}
+        lane = self.headers.get("x-vertex-ai-llm-shared-request-type")
+        served = "ON_DEMAND_FLEX" if lane == "flex" and self._state.cheaper else "ON_DEMAND"
+        usage = {
+            "prompt_tokens": 9,
+            "completion_tokens": 1,
+            "total_tokens": 10,
+            "extra_properties": {"google": {"traffic_type": served}},
+        }
+        ended = {"delta": {}, "index": 0, "finish_reason": "stop"}
+        last = {"choices": [ended], "usage": usage}
         stream = "".join(f"data: {json.dumps(one)}\n\n" for one in (first, last))
         self._send(200, (stream + "data: [DONE]\n\n").encode(), "text/event-stream")
 

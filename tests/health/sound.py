@@ -112,6 +112,7 @@ class State:
     Attributes:
         answers: by host and path: an object; bytes; or a status, answered to whoever asks.
         models: what is served, by location.
+        cheaper: whether they are served in the cheaper lane.
         clock_ahead_seconds: of the services' clock.
         silent: hosts that never answer.
         rubbish: hosts that answer what is no JSON.
@@ -120,6 +121,7 @@ class State:
 
     answers: dict[str, Any]
     models: dict[str, set[str]] = field(default_factory=lambda: {"global": {DEFAULT_MODEL}})
+    cheaper: bool = True
     clock_ahead_seconds: float = 0.0
     silent: set[str] = field(default_factory=set)
     rubbish: set[str] = field(default_factory=set)

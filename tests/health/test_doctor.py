@@ -108,6 +108,20 @@ def test_no_schedule_is_said_to_be_off() -> None:
     assert told["message"] == "off: there is no job describer-reconcile"
 
 
+@pytest.mark.parametrize(
+    ("cheaper", "told"),
+    [(True, f"{DEFAULT_MODEL} is served there"), (False, "serves at the whole price (ON_")],
+)
+def test_the_cheaper_lane_is_tried(told: str, *, cheaper: bool) -> None:
+    """Nobody has to have it, so that it is never wrong."""
+    state = sound()
+    state.cheaper = cheaper
+    result = run(state, "--json")
+    (found,) = (one for one in report(result)["ok"] if one["check"] == "cheaper lane")
+    assert told in found["message"]
+    assert result.exit_code == 0
+
+
 def test_rules_are_held_against_the_readers_that_are_named() -> None:
     """Those of the sound deployment let in whoever is signed in."""
     told = run(sound(), "--readers=signed_in")

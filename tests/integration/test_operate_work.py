@@ -115,6 +115,32 @@ def test_backfill_takes_up_outcomes(cli: Cli, system: System) -> None:
     assert {fields["status"]["attempt"] for fields in system.records()} == {1}
 
 
+def test_economy_is_tried_before_it_is_promised(cli: Cli, start: Callable[..., System]) -> None:
+    """Half the price in plan and sums; where the lane is refused, nothing is handed in."""
+    system = start(MODEL_SERVER="vertex", IMAGE_INPUT="inline")
+    settings = {"OPENAI_BASE_URL": system.model.base_url, "MODEL_SERVER": "vertex"}
+    prices = ("--input-price=1", "--output-price=1", "--json")
+    put(system, "1.webp", "2.webp")
+    arguments = ("backfill", home(system), *prices, "--economy")
+    whole = answer(cli(*arguments[:-1], **settings))["plan"]["costUsd"]
+    assert answer(cli(*arguments, **settings))["plan"]["costUsd"] == pytest.approx(whole / 2)
+    to = ("--yes", f"--to={system.function.url}")
+    system.model.script([{"status": 400, "message": "Flex is not supported"}], match="flex")
+    refused = cli(*arguments, *to, **settings)
+    assert refused.exit_code != 0
+    assert "no cheaper lane: stand-in is not to be had: " in refused.stderr
+    assert "Flex is not supported" in refused.stderr
+    assert not system.records()
+    system.model.control(reset=True)
+    assert answer(cli(*arguments, *to, **settings))["delivered"] == {"described": 2}
+    usages = [fields["usage"] for fields in system.records()]
+    assert {usage["trafficType"] for usage in usages} == {"ON_DEMAND_FLEX"}
+    assert [entry["lane"] for entry in system.model.requests()] == ["flex"] * 3
+    (day,) = answer(cli("stats", home(system), *prices))["days"].values()
+    tokens = sum(usage["totalTokens"] for usage in usages)
+    assert day["costUsd"] == pytest.approx(tokens / 2e6, abs=1e-6)
+
+
 def test_an_address_that_is_no_function_stops_all(cli: Cli, system: System, gcs: Any) -> None:
     """After the first answer, not after thousands."""
     put(system, *(f"{number}.webp" for number in range(50)))

@@ -5,6 +5,8 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from unittest.mock import ANY
 
 import aiohttp
 import aiohttp.http_exceptions
@@ -57,6 +59,7 @@ def ask(
     settings: Settings | None = None,
     server: Server | None = None,
     answer: str = "",
+    economy: bool = False,
 ) -> list[Chunk]:
     """Stream one answer through the real client: to a picture, or to an answer to one."""
 
@@ -66,6 +69,7 @@ def ask(
             base_url=base_url, api_key=token or key, max_retries=0, http_client=http
         )
         instructions = instructions_for("a.jpg", settings or Settings())
+        instructions = replace(instructions, economy=economy)
         image = Image("image/jpeg", 1, uri="gs://b/a.jpg")
         asked = (instructions.repairing(answer), None) if answer else (instructions, image)
         async with OpenAIModel(client, token, server).stream(*asked) as chunks:
@@ -119,6 +123,35 @@ def test_sends_what_the_endpoint_documents_and_nothing_else(base_url: str, limit
     system, user = body["messages"]
     assert system["role"] == "system"
     assert user["content"][0] == {"type": "image_url", "image_url": {"url": "gs://b/a.jpg"}}
+
+
+@pytest.mark.parametrize("economy", [False, True])
+@pytest.mark.parametrize(
+    ("base_url", "name"),
+    [
+        ("https://host.example/v1", None),
+        (vertex_base_url("p", "global"), "x-vertex-ai-llm-shared-request-type"),
+    ],
+)
+def test_the_cheaper_lane_is_a_header(base_url: str, name: str | None, *, economy: bool) -> None:
+    """Of Vertex AI alone; a request waits for its turn there longer than for a chunk."""
+    sent: list[httpx2.Request] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request)
+        return httpx2.Response(200, content=GOOD)
+
+    ask(handler, base_url=base_url, economy=economy)
+    ask(handler, base_url=base_url)
+    first, second = sent
+    lane = {"x-vertex-ai-llm-shared-request-type": "flex"} if name and economy else {}
+    # The client tells its patience in a header of its own.
+    told = "x-stainless-read-timeout"
+    assert dict(first.headers) | {told: ANY} == dict(second.headers) | lane | {told: ANY}
+    assert first.content == second.content
+    patience = first.extensions["timeout"]["read"], second.extensions["timeout"]["read"]
+    assert (patience[0] is None) == bool(lane)
+    assert patience[1] is not None
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
 from describer.delivery.event import read_upload
+from describer.errors import ModelBusyError
 from describer.model.prompt import instructions_for
 from describer.records.record import asked_again
 from describer.settings import Globs, Settings
@@ -51,6 +52,8 @@ from operate.copies import with_texts
 from operate.cost import Prices, Tokens
 from operate.deliver import Delivered, Deliverer, Handed, RefusedError
 from operate.export import COLUMNS, cell
+from operate.health.asking import Asked
+from operate.health.economy import why_not_offered, why_not_served
 from operate.objects import Found
 from operate.output import plain
 from operate.pairs import OrderError, pairs
@@ -438,6 +441,51 @@ def test_a_queued_event_has_no_age() -> None:
     headers, body = old.event(None)
     attributes = {name.removeprefix("ce-"): value for name, value in headers.items()}
     assert read_upload(attributes, json.loads(body)).event_time is None
+
+
+def test_economy_is_said_in_the_event() -> None:
+    """Straight over HTTP as in a task; without it the event says nothing of it."""
+    for now in (NOW, None):
+        headers, body = found().event(now, economy=True)
+        attributes = {name.removeprefix("ce-"): value for name, value in headers.items()}
+        assert read_upload(attributes, json.loads(body)).economy
+        assert "ce-economy" not in found().event(now)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOUD_TASKS_EMULATOR_HOST", "127.0.0.1:9")
+        door = QueueDoor(QUEUE, "http://x.test", invoker=None, at_once=1, economy=True)
+        task = door.task(DUE, "")
+        door.close()
+    assert task["httpRequest"]["headers"]["ce-economy"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        ({}, ""),
+        ({"MODEL_LOCATION": "europe-west4"}, "at MODEL_LOCATION global only, not at europe-west4"),
+        ({"OPENAI_BASE_URL": "https://api.openai.com/v1", "MODEL": "m"}, "kind openai has none"),
+    ],
+)
+def test_economy_is_where_the_server_has_it(environ: dict[str, str], reason: str) -> None:
+    """On Vertex AI, at its global endpoint."""
+    found = why_not_offered(Settings.from_env(environ))
+    assert reason in found
+    assert bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (Asked("m", traffic_type="ON_DEMAND_FLEX"), ""),
+        (Asked("m", traffic_type="PROVISIONED_THROUGHPUT"), ""),
+        (Asked("m", traffic_type="ON_DEMAND"), "m serves at the whole price (ON_DEMAND)"),
+        (Asked("m"), "m serves at the whole price (by its silence)"),
+        (Asked("m", ModelBusyError("429:\n later")), "m is not to be had: 429: later"),
+    ],
+)
+def test_economy_is_what_was_served(asked: Asked, reason: str) -> None:
+    """Not what was asked for: an endpoint may serve another price without a word."""
+    assert why_not_served(asked) == reason
 
 
 def test_a_task_is_named_by_its_work() -> None:

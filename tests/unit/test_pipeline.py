@@ -70,12 +70,19 @@ class Bench:
         return Pipeline(settings, self.store, self.model, images, now=virtual.now)
 
     async def deliver(
-        self, generation: int = 1, *, pipeline: Pipeline | None = None, **changes: Any
+        self,
+        generation: int = 1,
+        *,
+        pipeline: Pipeline | None = None,
+        economy: bool = False,
+        **changes: Any,
     ) -> Answer:
         """Deliver one event; `changes` are passed on to `cloud_event`."""
         changes = {"time": virtual.now(), **changes}
         headers, body = cloud_event("b12", changes.pop("name", "a.jpg"), generation, **changes)
         attributes = {key.removeprefix("ce-"): value for key, value in headers.items()}
+        if economy:
+            attributes["economy"] = "true"
         return await (pipeline or self.pipeline).deliver(attributes, json.loads(body))
 
     @property
@@ -1230,6 +1237,84 @@ def test_no_patience_is_no_waiting() -> None:
     assert b.record["model"] == "m/second"
 
 
+CHEAP = Script([Chunk(TEXT, "stop", Usage(5, 4, 9, "ON_DEMAND_FLEX"))])
+NOT_OFFERED = Script(refusal=ModelRejectedError("400: Flex API is not supported for model: m"))
+
+
+def test_the_cheaper_lane_is_asked_where_the_event_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And nowhere else; how it was served stands in record and log."""
+
+    async def scenario(b: Bench) -> None:
+        assert await b.deliver(economy=True) == Answer(200, "described")
+        assert await b.deliver(name="b.jpg") == Answer(200, "described")
+
+    b = bench(scenario, model=ScriptedModel([CHEAP, text_script(TEXT)]))
+    assert b.model.lanes == [True, False]
+    assert b.record["usage"]["trafficType"] == "ON_DEMAND_FLEX"
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["economy"], first["traffic_type"]) == (True, "ON_DEMAND_FLEX")
+    assert "economy" not in second
+
+
+@pytest.mark.parametrize("refusal", [NOT_OFFERED, MISSING], ids=["not offered for it", "not there"])
+def test_what_the_cheaper_lane_does_not_offer_takes_the_ordinary_one(
+    refusal: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once, in the same delivery: nothing was begun, and no picture is lost for a price."""
+
+    async def scenario(b: Bench) -> None:
+        assert await b.deliver(economy=True) == Answer(200, "described")
+
+    b = bench(scenario, model=ScriptedModel([refusal, text_script(TEXT)]))
+    assert b.model.lanes == [True, False]
+    assert (b.status["attempt"], len(b.model.begun)) == (1, 1)
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["economy"] is False
+
+
+def test_what_both_lanes_reject_is_rejected() -> None:
+    """A wrong request is wrong in both; an error inside the answer is that of the model asked."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver(economy=True)).outcome == "rejected"
+        assert (await b.deliver(2, economy=True)).outcome == "rejected"
+
+    inside = Script([Chunk("A c"), ModelRejectedError("400 inside")])
+    model = ScriptedModel([NOT_OFFERED, NOT_OFFERED, inside])
+    assert bench(scenario, model=model).model.lanes == [True, False, True]
+
+
+def test_a_busy_cheaper_lane_is_waited_for_as_a_busy_model_is() -> None:
+    """Refusals cost nothing; after FALLBACK_AFTER_SECONDS the ordinary lane has it."""
+
+    async def scenario(b: Bench) -> None:
+        for seconds in (0, 60, 39):
+            await asyncio.sleep(seconds)
+            assert (await b.deliver(economy=True)).status == 503
+        assert set(b.model.lanes) == {True}
+        b.model.scripts = [BUSY, text_script(TEXT)]
+        await asyncio.sleep(1.5)
+        assert await b.deliver(economy=True) == Answer(200, "described")
+        assert b.model.lanes[-2:] == [True, False]
+
+    environ = {"MODEL": "m/first", "FALLBACK_AFTER_SECONDS": "100"}
+    assert len(bench(scenario, model=ScriptedModel([BUSY]), environ=environ).model.begun) == 1
+
+
+def test_the_cheaper_lane_has_one_attempt() -> None:
+    """What may have been paid there and came to nothing is not waited for again."""
+
+    async def scenario(b: Bench) -> None:
+        assert (await b.deliver(economy=True)).status == 503
+        assert await b.deliver(economy=True) == Answer(200, "described")
+
+    timeout = Script(refusal=ModelTimeoutError("not done within STREAM_TIMEOUT_SECONDS"))
+    b = bench(scenario, model=ScriptedModel([timeout, text_script(TEXT)]))
+    assert b.model.lanes == [True, False]
+
+
 def test_without_any_model_it_comes_again() -> None:
     """Refusals of several models are one try that cost nothing."""
 
@@ -1307,7 +1392,8 @@ def test_the_page_names_every_field_of_the_log_line(capsys: pytest.CaptureFixtur
         delivery.ignored, delivery.repaired = "z", False
         delivery.gathered = Accumulator()
         delivery.gathered.repair_failure = ModelBusyError("busy")
-        delivery.usage = Usage(1, 2, 3)
+        delivery.usage = Usage(1, 2, 3, "ON_DEMAND")
+        delivery.economy = True
         delivery.error = ModelBusyError("busy", http_status=429)
         delivery.report = Report().fields()
         assert all(getattr(delivery, one.name) is not None for one in fields(delivery))

@@ -55,8 +55,9 @@ export function liveOf(pictures: Iterable<Picture>, now: number, prices: Prices 
 }
 
 /** Whatever is no prompt is charged as output, thinking included. */
-function costOf({ model, usage: { prompt, total } }: Picture, prices: Prices | null): number | null {
+function costOf({ model, usage }: Picture, prices: Prices | null): number | null {
+  const { prompt, total, share } = usage;
   if (total === null) return 0;
   if (prices === null || prices.model !== model || prompt === null) return null;
-  return (prompt * prices.input + (total - prompt) * prices.output) / 1e6;
+  return (share * (prompt * prices.input + (total - prompt) * prices.output)) / 1e6;
 }

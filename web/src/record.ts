@@ -11,6 +11,8 @@ export interface Usage {
   readonly prompt: number | null;
   readonly completion: number | null;
   readonly total: number | null;
+  /** What part of the ordinary price was paid: half in the cheaper lane. */
+  readonly share: number;
 }
 
 /** Moments in milliseconds since 1970. */
@@ -111,6 +113,7 @@ export function pictureOf(id: string, data: unknown, before?: Picture): Picture 
       prompt: numberOf(usage["promptTokens"]),
       completion: numberOf(usage["completionTokens"]),
       total: numberOf(usage["totalTokens"]),
+      share: usage["trafficType"] === "ON_DEMAND_FLEX" ? 0.5 : 1,
     },
     times: {
       start: momentOf(status["startTime"]),

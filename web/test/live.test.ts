@@ -36,6 +36,9 @@ test("tokens cost what was said of their model, and of no other", () => {
   const other = pictureOf("b", described({ usage, model: "another" }, NOON - 10_000));
   const unpaid = pictureOf("c", failed("unsupported", "", { model: "another" }, NOON - 10_000));
   assert.equal(liveOf([own, unpaid], NOON, prices).costToday, (300 * 0.3 + 60 * 2.5) / 1e6);
+  const flex = { ...usage, trafficType: "ON_DEMAND_FLEX" };
+  const cheaper = pictureOf("d", described({ usage: flex, model: "a-model" }, NOON - 10_000));
+  assert.equal(liveOf([cheaper], NOON, prices).costToday, (300 * 0.3 + 60 * 2.5) / 2e6);
   assert.equal(liveOf([own, other], NOON, prices).costToday, null);
   assert.equal(liveOf([own], NOON, null).costToday, null);
 });

@@ -12,7 +12,7 @@ test("a finished record is read whole", () => {
   assert.equal(picture.altText, "A cat");
   assert.deepEqual(picture.tags, ["cat"]);
   assert.equal(picture.language, "de");
-  assert.deepEqual(picture.usage, { prompt: 300, completion: 20, total: 320 });
+  assert.deepEqual(picture.usage, { prompt: 300, completion: 20, total: 320, share: 1 });
   assert.deepEqual(picture.times, { start: 1000, firstText: 1700, update: null, complete: 4000 });
 });
 
