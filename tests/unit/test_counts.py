@@ -71,7 +71,10 @@ def test_store_calls_of_one_image(seconds: float, updates: int) -> None:
 
 
 def test_a_chunk_leaves_nothing_behind_but_its_text() -> None:
-    """Blocks of memory kept after a thousand chunks and after three thousand, compared."""
+    """Blocks of memory kept after a thousand chunks and after three thousand, compared.
+
+    The least of several, since threads of other tests may still be at work in this process.
+    """
     line = b'data: {"choices":[{"delta":{"content":"word "},"index":0}]}\n\n'
 
     def kept(count: int) -> int:
@@ -86,4 +89,5 @@ def test_a_chunk_leaves_nothing_behind_but_its_text() -> None:
         return sys.getallocatedblocks() - before
 
     kept(1000)
-    assert kept(3000) - kept(1000) < 200
+    few, many = (min(kept(count) for _ in range(5)) for count in (1000, 3000))
+    assert many - few < 200
