@@ -1,5 +1,6 @@
 """The records, read as whoever asks: the security rules say whether they may."""
 
+import hashlib
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -46,8 +47,8 @@ class FirestoreRecords:
         """Find what a record speaks of, with the rights of whoever has this ID token.
 
         Raises:
-            RefusedError: they may not read it (403), there is none (404), or Firestore does not
-                answer (502).
+            RefusedError: they may not read it (403), there is none of an object (404), or
+                Firestore does not answer (502).
         """
         headers = {**self._key, **({"Authorization": f"Bearer {token}"} if token else {})}
         try:
@@ -66,13 +67,22 @@ class FirestoreRecords:
         if not answer.ok:
             sentence = f"Firestore said {answer.status_code}."
             raise RefusedError(HTTPStatus.BAD_GATEWAY, sentence)
-        fields = answer.json().get("fields")
+        try:
+            fields = answer.json().get("fields")
+        except ValueError as error:
+            sentence = "Firestore's answer is no JSON."
+            raise RefusedError(HTTPStatus.BAD_GATEWAY, sentence) from error
         match fields:
             case {
                 "bucket": {"stringValue": str(bucket)},
                 "name": {"stringValue": str(name)},
                 "generation": {"integerValue": str(generation)},
-            }:
+            } if record == _id_of(bucket, name):
                 by_person = fields.get("source") == {"stringValue": "person"}
                 return Stored(bucket, name, None if by_person else int(generation))
-        raise RefusedError(HTTPStatus.NOT_FOUND, "The record names no object.")
+        raise RefusedError(HTTPStatus.NOT_FOUND, "The record names no object, or another's.")
+
+
+def _id_of(bucket: str, name: str) -> str:
+    """Give a record's id: by rules of one's own, somebody may write a record of what they like."""
+    return hashlib.sha256(f"gs://{bucket}/{name}".encode()).hexdigest()

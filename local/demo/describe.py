@@ -294,11 +294,12 @@ async def _describe_one(
             image = await images.load(upload, share, instructions.embedded)
             instructions = instructions.with_embedded(image.metadata)
             found = await _in_time(model, instructions, image, on_text, settings)
+            converted = {"converted": image.converted} if image.converted else {}
     except PermanentError as error:
         return result(error.outcome, error.usage, message=str(error))
     except (TransientError, OSError) as error:
         return result(_FAILED, None, message=str(error))
-    return result(found.outcome, found.usage, text=found.text, fields=found.fields)
+    return result(found.outcome, found.usage, text=found.text, fields={**found.fields, **converted})
 
 
 async def _in_time(

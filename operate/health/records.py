@@ -12,7 +12,9 @@ from operate.health.reading import Deployment, mapping
 # As terraform/module/firestore.tf exempts them; a test compares the two.
 UNINDEXED = (
     "description",
+    "descriptions",
     "partialText",
+    "textInImage",
     "status.message",
     "status.startTime",
     "status.firstTextTime",

@@ -16,7 +16,9 @@ locals {
   # https://cloud.google.com/firestore/docs/best-practices#indexes
   unindexed_fields = toset([
     "description",
+    "descriptions",
     "partialText",
+    "textInImage",
     "status.message",
     "status.startTime",
     "status.firstTextTime",

@@ -181,8 +181,9 @@ ENABLED = (
     "firebaserules firestore iam logging monitoring pubsub run storage"
 )
 UNINDEXED = (
-    "description partialText status.message status.startTime status.firstTextTime "
-    "status.refusedSince status.updateTime status.completeTime lease.expireTime"
+    "description descriptions partialText textInImage status.message status.startTime "
+    "status.firstTextTime status.refusedSince status.updateTime status.completeTime "
+    "lease.expireTime"
 )
 RULES_TEXT = """rules_version = '2';
 

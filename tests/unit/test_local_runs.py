@@ -103,6 +103,17 @@ def test_describes_several_local_files(tmp_path: Path, broken: Path) -> None:
     assert "6 of 7 described." in done.stderr
 
 
+def test_says_what_was_converted(tmp_path: Path) -> None:
+    """As the record would: in words, and as JSON."""
+    moving = tmp_path / "moving.gif"
+    frames = [Image.new("RGB", (30, 20), colour) for colour in ("red", "blue")]
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    told = run("local.demo.describe", str(moving)).stdout
+    assert "\nconverted: " in told
+    (line,) = run("local.demo.describe", "--json", str(moving)).stdout.splitlines()
+    assert f"converted: {json.dumps(json.loads(line)['converted'])}\n" in told
+
+
 def test_describes_no_more_at_once_than_wanted() -> None:
     """Of five files three are with the model at the same time, and never more."""
     with standin_server(first=1) as server:

@@ -153,7 +153,7 @@ class Records:
         self._records.document(record_id(BUCKET, name)).delete()
 
     def described(
-        self, name: str, text: str = "A cat sleeps.", ago: float = 0.0, **more: Any
+        self, name: str, /, text: str = "A cat sleeps.", ago: float = 0.0, **more: Any
     ) -> str:
         """Write a finished record; give its id."""
         start = self.begun - dt.timedelta(seconds=ago)
@@ -214,7 +214,7 @@ class Records:
         batch.commit()
 
     def _set(self, name: str, start: dt.datetime, status: dict[str, Any], fields: Any) -> str:
-        found = record_id(BUCKET, name)
+        found = record_id(fields.get("bucket", BUCKET), name)
         self._records.document(found).set(self._fields(name, start, status, fields))
         return str(found)
 

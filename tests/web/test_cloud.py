@@ -164,9 +164,17 @@ def test_object_without_a_record_is_not_shown(site: Cloud, records: Records) -> 
     token = site.google.id_token()
     assert site.picture("secret.webp", token=token).status_code == 404
     records.described("elsewhere.webp", bucket="other-bucket")
-    assert site.picture("elsewhere.webp", token=token).status_code == 404
+    assert site.picture("elsewhere.webp", token=token, bucket="other-bucket").status_code == 404
     records.described("another.webp", bucket=OTHER_BUCKET)
-    assert site.picture("another.webp", token=token).status_code == 302
+    assert site.picture("another.webp", token=token, bucket=OTHER_BUCKET).status_code == 302
+
+
+def test_a_record_shows_its_own_object_alone(site: Cloud, records: Records) -> None:
+    """Whoever may write records, by rules of one's own, could name any object in one."""
+    site.google.objects[BUCKET, "secret.webp"] = (b"bytes", "image/webp")
+    token = site.google.id_token()
+    records.described("mine.webp", name="secret.webp")
+    assert site.picture("mine.webp", token=token).status_code == 404
 
 
 @pytest.mark.parametrize(
