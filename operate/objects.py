@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from google.api_core.exceptions import NotFound
 from google.cloud import storage
+from google.cloud.storage.retry import DEFAULT_RETRY
 
 from describer.delivery.event import ECONOMY, FINALIZED, read_upload
 from describer.images.cloud_storage import LISTED_FIELDS, resource_of
@@ -25,6 +26,8 @@ from operate.ahead import in_order
 # Objects and folders that are looked at for where to cut a listing, and into how many.
 _LOOKED_AT = 1000
 _LISTINGS = 32
+# For one object somebody waits; the library's own patience is two minutes.
+_SHORT_RETRY = DEFAULT_RETRY.with_timeout(15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ class BucketObjects:
 
     def get(self, bucket: str, name: str) -> Found | None:
         """See `Objects.get`."""
-        blob = self._client.bucket(bucket).get_blob(name)
+        blob = self._client.bucket(bucket).get_blob(name, retry=_SHORT_RETRY)
         return None if blob is None else Found(resource_of(blob))
 
     def read(self, bucket: str, name: str, generation: int) -> bytes | None:

@@ -132,7 +132,7 @@ def test_make_uploads_from_any_folder(site: Site, tmp_path: Path) -> None:
         done = subprocess.run(
             [*make, "upload", "FILE=it's $HOME"],
             cwd=tmp_path,
-            env={**os.environ, "PWD": str(tmp_path)},
+            env={**os.environ, "MAKEFLAGS": "", "PWD": str(tmp_path)},
             capture_output=True,
             text=True,
             timeout=60,

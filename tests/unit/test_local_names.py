@@ -119,10 +119,11 @@ def test_make_hands_names_on_as_they_are(tmp_path: Path, name: str) -> None:
         pytest.skip("make is not installed")
     (tmp_path / name).write_bytes(b"no picture")
     make = ["make", "--no-print-directory", "-C", str(ROOT), f"VENV={sys.prefix}"]
+    unset = dict.fromkeys(("GOOGLE_CLOUD_PROJECT", "OPENAI_BASE_URL"), "")
     done = subprocess.run(
         [*make, "-o", f"{sys.prefix}/.ready", "describe", f"FILE={name}"],
         cwd=tmp_path,
-        env={**os.environ, "PWD": str(tmp_path), "GOOGLE_CLOUD_PROJECT": "", "OPENAI_BASE_URL": ""},
+        env={**os.environ, **unset, "MAKEFLAGS": "", "PWD": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,

@@ -172,5 +172,5 @@ class RoomMachine(RuleBasedStateMachine):
 def test_the_gate_keeps_to_its_size_and_to_its_line() -> None:
     """Whatever comes, in whatever order."""
     case = RoomMachine.TestCase
-    case.settings = limits(max_examples=400, stateful_step_count=40, deadline=None)
+    case.settings = limits(max_examples=150, stateful_step_count=40, deadline=None)
     case().runTest()
