@@ -82,7 +82,7 @@ COMPILE := --universal --python-version 3.11 --generate-hashes --no-annotate --n
 	--no-emit-package httpx2-jsfetch --quiet
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) web/node_modules .cache .coverage* .grimp_cache .hypothesis .mypy_cache .pytest_cache \
+	rm -rf $(VENV) web/node_modules .cache .coverage* .import_linter_cache .hypothesis .mypy_cache .pytest_cache \
 		.ruff_cache __pycache__
 	find benchmarks describer gallery local operate tests -name __pycache__ -prune -exec rm -rf {} +
 
