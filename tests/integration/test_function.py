@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx2
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image as Pillow
 
 from local.standin import faults
+from tests.events_out import service
 from tests.integration.conftest import SAMPLE, Event, System
 
 Start = Callable[..., System]
@@ -319,6 +321,35 @@ def test_a_killed_workers_image_is_free_after_the_lease(start: Start) -> None:
     assert 1 < time.monotonic() - killed < 8
     status = other.record("a.webp")["status"]
     assert (status["outcome"], status["attempt"]) == ("described", 2)
+
+
+def test_what_was_told_nobody_before_a_kill_is_told_by_the_next_delivery(start: Start) -> None:
+    """Kill -9 between the outcome in the record and its event: paid once, and told."""
+    told: list[str] = []
+    answering, dead = threading.Event(), threading.Event()
+
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, bytes]:
+        content = json.loads(request.rfile.read(int(request.headers["content-length"])))
+        if not answering.is_set():
+            dead.wait(15)
+            return 503, b""
+        told.extend(message["attributes"]["ce-type"] for message in content["messages"])
+        return 200, b'{"messageIds": ["1"]}'
+
+    with service(answer) as url:
+        topic = {"EVENTS_TOPIC": "told", "PUBSUB_EMULATOR_HOST": url.removeprefix("http://")}
+        dying, other = start(**topic, LOG_LEVEL="DEBUG"), start(**topic)
+        event = dying.upload("a.webp")
+        threading.Thread(target=_post_to_the_dying, args=(dying, event), daemon=True).start()
+        _wait_for(lambda: dying.record("a.webp").get("status", {}).get("outcome") == "described")
+        os.killpg(dying.function.process.pid, signal.SIGKILL)
+        dead.set()
+        assert (told, "unpublished" in other.record("a.webp")) == ([], True)
+        answering.set()
+        assert other.post(event)[0].status_code == 200
+        assert told == ["describer.description.v1.completed"]
+        assert "unpublished" not in other.record("a.webp")
+    assert (other.outcomes(), other.paid()) == ({"duplicate": 1}, 1)
 
 
 PROSE = [faults.text("A cat looks up from a bowl."), faults.chunks(), faults.finish()]

@@ -32,8 +32,8 @@ def test_clean_removes_what_the_targets_made_and_nothing_else(tmp_path: Path) ->
     shutil.copy(ROOT / "Makefile", tmp_path)
     made = [
         *(".venv/bin", ".cache/logs", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
-        *(".import_linter_cache", "__pycache__", "local/demo/__pycache__", "tests/unit/__pycache__"),
-        *("describer/__pycache__", "benchmarks/__pycache__"),
+        *(".import_linter_cache", "__pycache__", "local/demo/__pycache__"),
+        *("tests/unit/__pycache__", "describer/__pycache__", "benchmarks/__pycache__"),
         *("gallery/__pycache__", "operate/quality/__pycache__"),
     ]
     others = ["terraform/.terraform", "other/__pycache__", "local/demo/samples"]

@@ -5,9 +5,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx2
@@ -33,7 +31,7 @@ from describer.records.store import CALL_SECONDS, Fields, Version
 from describer.settings import Settings
 from describer.values import Usage
 from tests import virtual
-from tests.events_out import SCHEMA, event_of
+from tests.events_out import SCHEMA, event_of, service
 from tests.pictures import JPEG
 
 IDENTITY = record_id("b12", "a.jpg")
@@ -352,30 +350,6 @@ class _Credentials:
     def refresh(self, request: object) -> None:
         self.count += 1
         self.token = f"token{self.count}"
-
-
-@contextmanager
-def service(answer: Callable[[BaseHTTPRequestHandler], tuple[int, bytes]]) -> Iterator[str]:
-    """Run a Pub/Sub that answers so; gives its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, body = answer(self)
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def publish(
