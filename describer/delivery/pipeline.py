@@ -460,11 +460,9 @@ class Pipeline:
 
         A model that is not offered there is refused as any wrong request is.
         """
-        if isinstance(exc, ModelRejectedError):
-            return delivery.gathered is None
         if delivery.may_have_begun:
             return False
-        return isinstance(exc, ModelAccessError) or (
+        return isinstance(exc, ModelAccessError | ModelRejectedError) or (
             isinstance(exc, ModelBusyError) and self._out_of_patience(claimed)
         )
 
@@ -527,6 +525,9 @@ class Pipeline:
                 raise ObjectGoneError(
                     f"generation {upload.generation} is not there any more; {exc}"
                 ) from exc
+            if instructions.economy and delivery.gathered is None:
+                # Refused before its answer: the ordinary lane's call is the first of the day.
+                delivery.may_have_begun = False
             raise
         finally:
             if overwritten is not None:

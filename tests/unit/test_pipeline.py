@@ -1286,6 +1286,19 @@ def test_what_both_lanes_reject_is_rejected() -> None:
     assert bench(scenario, model=model).model.lanes == [True, False, True]
 
 
+def test_a_refusal_by_the_cheaper_lane_is_no_call_of_the_day() -> None:
+    """Otherwise DAILY_LIMIT would let half of the pictures pass."""
+
+    async def scenario(b: Bench) -> None:
+        for name in ("a.jpg", "b.jpg"):
+            assert await b.deliver(name=name, economy=True) == Answer(200, "described")
+        assert (await b.deliver(2, economy=True)).outcome == "over_limit"
+
+    scripts = [NOT_OFFERED, text_script(TEXT)] * 2
+    b = bench(scenario, model=ScriptedModel(scripts), environ={"DAILY_LIMIT": "2"})
+    assert b.model.lanes == [True, False] * 2
+
+
 def test_a_busy_cheaper_lane_is_waited_for_as_a_busy_model_is() -> None:
     """Refusals cost nothing; after FALLBACK_AFTER_SECONDS the ordinary lane has it."""
 
