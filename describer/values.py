@@ -15,7 +15,7 @@ class Usage:
 
     Attributes:
         traffic_type: how Vertex AI served it, such as `ON_DEMAND`, which decides the price; None
-            if the model did not say.
+            if the model did not say, or of two calls that were served unlike.
     """
 
     prompt_tokens: int
@@ -28,7 +28,7 @@ class Usage:
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.total_tokens + other.total_tokens,
-            self.traffic_type,
+            self.traffic_type if self.traffic_type == other.traffic_type else None,
         )
 
 

@@ -1299,6 +1299,23 @@ def test_a_refusal_by_the_cheaper_lane_is_no_call_of_the_day() -> None:
     assert b.model.lanes == [True, False] * 2
 
 
+@pytest.mark.parametrize(
+    ("second", "told"), [("ON_DEMAND", None), ("ON_DEMAND_FLEX", "ON_DEMAND_FLEX")]
+)
+def test_a_repair_is_asked_in_the_ordinary_lane(second: str, told: str | None) -> None:
+    """Two prices in one record are told as the whole one: costs are never told too low."""
+
+    async def scenario(b: Bench) -> None:
+        assert await b.deliver(economy=True) == Answer(200, "described")
+
+    served = ("ON_DEMAND_FLEX", second)
+    scripts = [Script([Chunk(TEXT, "stop", Usage(9, 4, 13, name))]) for name in served]
+    b = bench(scenario, model=ScriptedModel(scripts), environ=ASKED)
+    assert b.model.lanes == [True, False]
+    assert b.record["usage"].get("trafficType") == told
+    assert b.record["usage"]["totalTokens"] == 26
+
+
 def test_a_busy_cheaper_lane_is_waited_for_as_a_busy_model_is() -> None:
     """Refusals cost nothing; after FALLBACK_AFTER_SECONDS the ordinary lane has it."""
 
