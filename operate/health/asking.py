@@ -51,8 +51,12 @@ def ask_models(
 
     Args:
         cloud: where Vertex AI is, if not where it is for everybody.
-        economy: ask for the server's cheaper lane.
+        economy: ask for the server's cheaper lane, and not those that others fall back on: they
+            are never asked there.
     """
+    if economy:
+        profiles = tuple(replace(profile, models=None) for profile in settings.profiles)
+        settings = replace(settings, models=(), profiles=profiles)
     return asyncio.run(_ask(settings, cloud, settings.every_model, economy=economy))
 
 

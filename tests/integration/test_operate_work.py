@@ -119,6 +119,8 @@ def test_economy_is_tried_before_it_is_promised(cli: Cli, start: Callable[..., S
     """Half the price in plan and sums; where the lane is refused, nothing is handed in."""
     system = start(MODEL_SERVER="vertex", IMAGE_INPUT="inline")
     settings = {"OPENAI_BASE_URL": system.model.base_url, "MODEL_SERVER": "vertex"}
+    # Never asked in the cheaper lane, so that nobody has to serve it there.
+    settings["MODELS"] = "another"
     prices = ("--input-price=1", "--output-price=1", "--json")
     put(system, "1.webp", "2.webp")
     arguments = ("backfill", home(system), *prices, "--economy")

@@ -1333,6 +1333,19 @@ def test_a_busy_cheaper_lane_is_waited_for_as_a_busy_model_is() -> None:
     assert len(bench(scenario, model=ScriptedModel([BUSY]), environ=environ).model.begun) == 1
 
 
+def test_models_that_others_fall_back_on_take_the_ordinary_lane() -> None:
+    """After both lanes of the first model have refused."""
+
+    async def scenario(b: Bench) -> None:
+        assert await b.deliver(economy=True) == Answer(200, "described")
+
+    environ = {"MODEL": "m/first", "MODELS": "m/second"}
+    model = ScriptedModel([MISSING, MISSING, text_script(TEXT)])
+    b = bench(scenario, model=model, environ=environ)
+    assert b.model.lanes == [True, False, False]
+    assert b.record["model"] == "m/second"
+
+
 def test_the_cheaper_lane_has_one_attempt() -> None:
     """What may have been paid there and came to nothing is not waited for again."""
 
