@@ -231,6 +231,8 @@ def carry_out(
         The exit status: 1 if any failed.
     """
     total = None
+    if how.economy:
+        _check_economy(session, tried=False)
     if not how.yes or how.to is None:
         plan = _planned(verdicts, how)
         _tell(plan, session, how)
@@ -240,6 +242,15 @@ def carry_out(
             return 0
         total = plan.pictures
     return deliver_all(session, verdicts, how, how.to, total=total, check=check)
+
+
+def _check_economy(session: Session, *, tried: bool) -> None:
+    """Stop all where there is no cheaper lane: by the settings, or as a tiny call tells."""
+    from operate.deliver import RefusedError
+    from operate.health.economy import why_not, why_not_offered
+
+    if reason := (why_not if tried else why_not_offered)(session.settings):
+        raise RefusedError(f"no cheaper lane: {reason}; leave --economy out")
 
 
 def _planned(verdicts: Callable[[Plan], Iterable[Verdict]], how: How) -> Plan:
@@ -271,11 +282,10 @@ def deliver_all(
     check: Callable[[Delivered], None] | None = None,
 ) -> int:
     """Deliver what is due, and tell how it ended; gives the exit status. See `carry_out`."""
-    from operate.deliver import Deliverer, RefusedError
-    from operate.health.economy import why_not
+    from operate.deliver import Deliverer
 
-    if how.economy and (reason := why_not(session.settings)):
-        raise RefusedError(f"no cheaper lane: {reason}; leave --economy out")
+    if how.economy:
+        _check_economy(session, tried=True)
     door = session.cleanup.enter_context(contextlib.closing(_door(how, to)))
     deliverer = Deliverer(
         door, session.records, at_once=how.at_once, per_minute=how.rate, between=how.between

@@ -24,6 +24,7 @@ from xml.etree import ElementTree
 
 import click
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -48,6 +49,7 @@ from operate.choice import (
     unfinished,
     unwanted,
 )
+from operate.cli import describer
 from operate.copies import with_texts
 from operate.cost import Prices, Tokens
 from operate.deliver import Delivered, Deliverer, Handed, RefusedError
@@ -471,6 +473,15 @@ def test_economy_is_where_the_server_has_it(environ: dict[str, str], reason: str
     found = why_not_offered(Settings.from_env(environ))
     assert reason in found
     assert bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize("command", ["backfill", "redescribe"])
+def test_no_plan_tells_half_a_price_that_cannot_be_had(command: str) -> None:
+    """What the settings rule out is said before anything is listed, or asked."""
+    environ = {"OPENAI_BASE_URL": "https://api.openai.com/v1", "MODEL": "m"}
+    told = CliRunner().invoke(describer, [command, "gs://b12", "--economy"], env=environ)
+    assert told.exit_code == 1
+    assert "no cheaper lane: a server of the kind openai has none; leave" in told.stderr
 
 
 @pytest.mark.parametrize(
