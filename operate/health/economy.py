@@ -27,6 +27,8 @@ def why_not_offered(settings: Settings) -> str:
         return f"a server of the kind {settings.server_kind} has none"
     if settings.on_vertex and settings.model_location != "global":
         return f"it is at MODEL_LOCATION global only, not at {settings.model_location}"
+    if settings.max_attempts == 1:
+        return "MAX_ATTEMPTS of 1 leaves no ordinary attempt after it"
     return ""
 
 

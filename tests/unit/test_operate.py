@@ -466,6 +466,8 @@ def test_economy_is_said_in_the_event() -> None:
         ({}, ""),
         ({"MODEL_LOCATION": "europe-west4"}, "at MODEL_LOCATION global only, not at europe-west4"),
         ({"OPENAI_BASE_URL": "https://api.openai.com/v1", "MODEL": "m"}, "kind openai has none"),
+        ({"MAX_ATTEMPTS": "1"}, "MAX_ATTEMPTS of 1 leaves no ordinary attempt after it"),
+        ({"MAX_ATTEMPTS": "2"}, ""),
     ],
 )
 def test_economy_is_where_the_server_has_it(environ: dict[str, str], reason: str) -> None:
