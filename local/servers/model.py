@@ -29,8 +29,8 @@ class StandInServer(Server):
 
         Args:
             steps: what to do, in order.
-            match: only where this text is in the prompt, the model's name, the gs:// URI, or the
-                hexadecimal SHA-256 of the image.
+            match: only where this text is in the prompt, the model's name, the lane, the gs:// URI,
+                or the hexadecimal SHA-256 of the image.
             times: for so many requests, then the next rule or a good answer; None: always.
         """
         self.control(match=match, script=list(steps), times=times)
