@@ -11,6 +11,7 @@ from describer.model.lifetimes import RETIRED_FROM, WARNED_DAYS
 from describer.settings import DEFAULT_MODEL
 from operate.cli import describer
 from operate.cloud import EMULATOR, Unread
+from operate.health import asking
 from operate.health.checks import examine
 from operate.health.function import check_archive
 from operate.health.reading import Deployment
@@ -120,6 +121,25 @@ def test_the_cheaper_lane_is_tried(told: str, *, cheaper: bool) -> None:
     (found,) = (one for one in report(result)["ok"] if one["check"] == "cheaper lane")
     assert told in found["message"]
     assert result.exit_code == 0
+
+
+def test_the_cheaper_lane_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request may wait for its turn there; how long, the ordinary one's limit does not say."""
+    monkeypatch.setattr(asking, "_SECONDS", 0.0)
+    found = report(run(sound(), "--json"))
+    assert f"model {DEFAULT_MODEL}" in checks(found["wrong"])
+    (lane,) = (one for one in found["ok"] if one["check"] == "cheaper lane")
+    assert lane["message"] == f"{DEFAULT_MODEL} is served there"
+
+
+def test_the_cheaper_lane_is_asked_for_nowhere_else() -> None:
+    """It is at the global endpoint only."""
+    state = sound()
+    state.environment["MODEL_LOCATION"] = "europe-west4"
+    state.models["europe-west4"] = {DEFAULT_MODEL}
+    found = report(run(state, "--json"))
+    assert f"model {DEFAULT_MODEL}" in checks(found["ok"])
+    assert "cheaper lane" not in checks(found["ok"])
 
 
 def test_rules_are_held_against_the_readers_that_are_named() -> None:

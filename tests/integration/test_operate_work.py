@@ -143,6 +143,28 @@ def test_economy_is_tried_before_it_is_promised(cli: Cli, start: Callable[..., S
     assert day["costUsd"] == pytest.approx(tokens / 2e6, abs=1e-6)
 
 
+def test_economy_reaches_the_function_by_every_way(cli: Cli, start: Callable[..., System]) -> None:
+    """A queue hands it on, and so do reconcile and redescribe; where there is none, all say so."""
+    system = start(MODEL_SERVER="vertex", IMAGE_INPUT="inline")
+    settings = {"OPENAI_BASE_URL": system.model.base_url, "MODEL_SERVER": "vertex"}
+    do = (home(system), "--economy", "--yes", f"--to={system.function.url}")
+    put(system, "1.webp")
+    refused = cli("reconcile", *do, "--fix", "--minutes=0")
+    assert refused.exit_code == 1
+    assert "no cheaper lane: a server of the kind unknown has none" in refused.stderr
+    assert cli("reconcile", *do, "--fix", "--minutes=0", **settings).exit_code == 0
+    assert cli("redescribe", *do, "--all", **settings).exit_code == 0
+    put(system, "2.webp")
+    with tasks_server(QUEUE) as queue:
+        env = {**settings, "CLOUD_TASKS_EMULATOR_HOST": queue.host}
+        assert cli("backfill", *do, f"--queue={QUEUE}", **env).exit_code == 0
+        until(lambda: queue.left == 0)
+    assert outcomes(system) == ["described"] * 2
+    # A tiny call before each, and the picture.
+    assert [entry["lane"] for entry in system.model.requests()] == ["flex"] * 6
+    assert [line["economy"] for line in system.lines()] == [True] * 3
+
+
 def test_an_address_that_is_no_function_stops_all(cli: Cli, system: System, gcs: Any) -> None:
     """After the first answer, not after thousands."""
     put(system, *(f"{number}.webp" for number in range(50)))

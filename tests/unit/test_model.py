@@ -43,7 +43,7 @@ from describer.model.token import AccessToken
 from describer.model.translation import LIBRARY_ERRORS, translate
 from describer.model.transport import HttpClient
 from describer.records import firestore
-from describer.servers import Server
+from describer.servers import SERVERS, Server
 from describer.settings import Settings
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -294,14 +294,18 @@ class FakeCredentials:
 def test_one_401_renews_the_token_once() -> None:
     """A token revoked before its time costs one more request; a second 401 is the answer."""
     seen: list[str] = []
+    lanes: list[str | None] = []
 
     def handler(request: httpx2.Request) -> httpx2.Response:
         seen.append(request.headers["authorization"])
+        lanes.append(request.headers.get("x-vertex-ai-llm-shared-request-type"))
         return httpx2.Response(200 if "token-2" in seen[-1] else 401, content=GOOD)
 
-    credentials = FakeCredentials()
-    assert ask(handler, token=AccessToken(credentials)) == [Chunk("A cat", "stop")]
+    token, server = AccessToken(FakeCredentials()), SERVERS["vertex"]
+    asked = ask(handler, token=token, server=server, economy=True)
+    assert asked == [Chunk("A cat", "stop")]
     assert seen == ["Bearer token-1", "Bearer token-2"]
+    assert lanes == ["flex", "flex"]
     with pytest.raises(ModelAccessError, match=r"^Vertex AI refused the applic"):
         ask(answering(401), token=AccessToken(FakeCredentials()))
 

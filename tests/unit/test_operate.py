@@ -452,6 +452,7 @@ def test_economy_is_said_in_the_event() -> None:
         attributes = {name.removeprefix("ce-"): value for name, value in headers.items()}
         assert read_upload(attributes, json.loads(body)).economy
         assert "ce-economy" not in found().event(now)[0]
+        assert not read_upload({**attributes, "economy": "false"}, json.loads(body)).economy
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOUD_TASKS_EMULATOR_HOST", "127.0.0.1:9")
         door = QueueDoor(QUEUE, "http://x.test", invoker=None, at_once=1, economy=True)

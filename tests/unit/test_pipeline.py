@@ -1267,9 +1267,11 @@ def test_what_the_cheaper_lane_does_not_offer_takes_the_ordinary_one(
     async def scenario(b: Bench) -> None:
         assert await b.deliver(economy=True) == Answer(200, "described")
 
-    b = bench(scenario, model=ScriptedModel([refusal, text_script(TEXT)]))
+    ordinary = Script([Chunk(TEXT, "stop", Usage(5, 4, 9, "ON_DEMAND"))])
+    b = bench(scenario, model=ScriptedModel([refusal, ordinary]))
     assert b.model.lanes == [True, False]
     assert (b.status["attempt"], len(b.model.begun)) == (1, 1)
+    assert "trafficType" not in b.record["usage"]
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert line["economy"] is False
 

@@ -83,6 +83,12 @@ def test_reads_the_shape_that_vertex_sends() -> None:
     assert chunks(body) == [Chunk("A "), Chunk("cat", "stop", Usage(27, 45, 576))]
 
 
+def served(traffic_type: object) -> dict[str, Any]:
+    """How Vertex AI says how it served a request."""
+    google = {"google": {"traffic_type": traffic_type}}
+    return {"usage": {"total_tokens": 3, "extra_properties": google}}
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -103,6 +109,8 @@ def test_reads_the_shape_that_vertex_sends() -> None:
         ({"usage": {"total_tokens": 3}}, Chunk(usage=Usage(0, 0, 3))),
         ({"usage": {"prompt_tokens": "3", "total_tokens": 10**400}}, Chunk()),
         ({"usage": []}, Chunk()),
+        (served("ON_DEMAND_FLEX"), Chunk(usage=Usage(0, 0, 3, "ON_DEMAND_FLEX"))),
+        *((served(said), Chunk(usage=Usage(0, 0, 3))) for said in (7, None, "a b", "X" * 41)),
         ([{"choices": [{"delta": {"content": "x"}}]}], Chunk("x")),
         (
             {
