@@ -304,6 +304,36 @@ def test_a_transport_fault_is_delivered_again_and_then_described(
     assert not any(line["severity"] == "ERROR" for line in system.lines())
 
 
+@pytest.mark.parametrize(
+    ("script", "lanes"),
+    [
+        ([faults.wait(3)], ["flex"]),
+        ([faults.delay(3)], ["flex"]),
+        ([faults.chunks(1), faults.delay(3)], ["flex"]),
+        ([faults.silence()], ["flex", ""]),
+        ([faults.chunks(1), faults.drop()], ["flex", ""]),
+        ([faults.status(403)], ["flex", ""]),
+    ],
+    ids=str,
+)
+def test_in_the_cheaper_lane_a_silence_is_borne_and_no_picture_is_lost(
+    start: Start, script: list[faults.Step], lanes: list[str]
+) -> None:
+    """Over CHUNK_TIMEOUT_SECONDS the lease is kept; over all of the time the ordinary has it."""
+    limits = {"CHUNK_TIMEOUT_SECONDS": "1", "STREAM_TIMEOUT_SECONDS": "5", "LEASE_SECONDS": "2"}
+    system = start(MODEL_SERVER="vertex", IMAGE_INPUT="inline", **limits)
+    system.model.script(script, match="flex")
+    headers, body = system.upload("a.webp")
+    event = {**headers, "ce-economy": "true"}, body
+    while system.post(event)[0].status_code == 503 and len(system.lines()) < 3:
+        pass
+    record = system.record("a.webp")
+    assert record["status"]["outcome"] == "described"
+    assert [entry["lane"] for entry in system.model.requests()] == lanes
+    served = record["usage"].get("trafficType")
+    assert served == ("ON_DEMAND_FLEX" if lanes == ["flex"] else None)
+
+
 def test_a_killed_workers_image_is_free_after_the_lease(start: Start) -> None:
     """Kill -9 in the middle of a stream; another instance takes over when the lease has run out."""
     lease = {"CHUNK_TIMEOUT_SECONDS": "2", "LEASE_SECONDS": "3"}
