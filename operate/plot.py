@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from xml.sax.saxutils import escape
+from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 800, 280, 60, 40, 30
 _PAGE = """\

@@ -35,17 +35,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from describer.errors import PermanentError
 from describer.images.formats import likely_image_type
-from describer.images.image import Image
-from describer.model.description import Description
 from describer.model.outputs import OUTPUT_FIELDS
-from describer.model.prompt import Instructions
 from describer.records.store import REMOVE, Fields
 from describer.settings import LONGEST_LEASE_SECONDS
 from describer.values import Upload, Usage
+
+if TYPE_CHECKING:
+    from describer.images.image import Image
+    from describer.model.description import Description
+    from describer.model.prompt import Instructions
 
 SCHEMA_VERSION = 1
 PROCESSING, COMPLETED, ERRORED = "PROCESSING", "COMPLETED", "ERRORED"
