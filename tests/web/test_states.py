@@ -95,6 +95,23 @@ def test_described(visit: Visit, open_page: Callable[[], None], records: Records
     assert visit.barriers() == []
 
 
+def test_long_text_is_cut_at_its_last_line(
+    visit: Visit, open_page: Callable[[], None], records: Records
+) -> None:
+    """The tile has room for all lines that are shown: else the dots stand in the last but one."""
+    records.described("cat.webp", "A cat sleeps on a sofa in the afternoon sun. " * 20)
+    open_page()
+    text = visit.tile("cat.webp").locator(".text")
+    room, needed = text.evaluate(
+        """(it) => {
+          const room = it.getBoundingClientRect().height;
+          it.style.height = 'auto';
+          return [room, it.getBoundingClientRect().height];
+        }"""
+    )
+    assert needed <= room < needed + 2
+
+
 def test_by_person(visit: Visit, open_page: Callable[[], None], records: Records) -> None:
     """What a person wrote is not said to be a model's."""
     records.described("cat.webp", source="person")
