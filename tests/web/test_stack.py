@@ -171,6 +171,29 @@ def test_many_at_once(visit: Visit, system: System, tmp_path: Path) -> None:
     assert 1 <= visit.page.evaluate("window.told") <= 15
 
 
+def test_uploads_stay_where_they_are(visit: Visit, system: System, tmp_path: Path) -> None:
+    """From the choice of files to their words, no tile changes its place."""
+    system.model.control(reset=True, pace=0.01, first=0.1)
+    folder = tmp_path / "still"
+    folder.mkdir()
+    for number in range(12):
+        Image.new("RGB", (40, 30), (number * 20, 90, 20)).save(folder / f"{number:02}.png")
+    visit.open(system.page.url)
+    visit.page.get_by_role("search").get_by_label("Name begins with").fill("still/")
+    visit.page.evaluate(
+        """() => {
+          window.orders = new Set();
+          new MutationObserver(() => {
+            const names = [...document.querySelectorAll('article h2')].map((it) => it.textContent);
+            if (names.length === 12) window.orders.add(names.join());
+          }).observe(document.body, { childList: true, subtree: true, characterData: true });
+        }"""
+    )
+    visit.page.get_by_label("Add a folder").set_input_files(folder)
+    visit.page.locator(".badge.good").nth(11).wait_for(state="attached", timeout=60_000)
+    assert visit.page.evaluate("window.orders.size") == 1
+
+
 def test_blocked(visit: Visit, system: System) -> None:
     """A text that the safety filter stops is taken back whole, and said to be held back."""
     system.model.control(reset=True, pace=0.1, first=0.3)

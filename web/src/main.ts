@@ -304,22 +304,24 @@ class Page implements Actions {
     const pictures = files.filter(({ name, file }) => looksLikePicture(name, file.type));
     const others = files.length - pictures.length;
     this.#notify(others === 0 ? "" : `${others} of ${files.length} files are no images and stay here.`);
-    const ids = new Map<Wanted, string>();
+    const tiles = new Map<Wanted, Picture>();
     for (const wanted of pictures) {
       const id = await recordId(bucket, wanted.name);
-      ids.set(wanted, id);
-      this.#wall.upload(uploadOf(id, bucket, wanted.name, Date.now()), null);
+      const tile = uploadOf(id, bucket, wanted.name, Date.now());
+      tiles.set(wanted, tile);
+      this.#wall.upload(tile, null);
     }
     if (pictures.length > 0) this.toTop();
     const authorize = async (): Promise<Record<string, string>> =>
       this.#session === null ? {} : { Authorization: `Bearer ${await this.#session.bearer()}` };
     await uploadAll(authorize, maxUploadBytes, pictures, (wanted, generation, why) => {
-      const id = ids.get(wanted) ?? "";
-      const shown = uploadOf(id, bucket, wanted.name, Date.now());
+      const tile = tiles.get(wanted);
+      if (tile === undefined) return;
+      const { id } = tile;
       const now =
         generation === null
-          ? { ...shown, outcome: "Not uploaded", message: why }
-          : { ...shown, outcome: "Uploaded", message: "" };
+          ? { ...tile, outcome: "Not uploaded", message: why }
+          : { ...tile, outcome: "Uploaded", message: "" };
       this.#wall.upload(now, generation);
       if (generation !== null && this.#wall.get(id)?.byPerson === true) {
         this.#notify(`${wanted.name}: its words are a person's, and stay.`);

@@ -36,6 +36,8 @@ interface Entry {
   readonly owners: Set<string>;
   /** When the last of them let it go, or null. */
   orphaned: number | null;
+  /** When its upload from this page began, by which it is placed until it is begun anew; or null. */
+  uploaded: number | null;
 }
 
 /** An upload from this page, until its record speaks of the same bytes. */
@@ -71,13 +73,16 @@ export class Wall {
       const before = entry?.picture;
       const picture = pictureOf(id, data, before);
       if (entry === undefined) {
-        this.#entries.set(id, { picture, owners: new Set([owner]), orphaned: null });
+        this.#entries.set(id, { picture, owners: new Set([owner]), orphaned: null, uploaded: null });
         this.#stale = true;
       } else {
         entry.owners.add(owner);
         entry.orphaned = null;
         entry.picture = picture;
-        if (before?.times.start !== picture.times.start) this.#stale = true;
+        if (before?.times.start !== picture.times.start) {
+          entry.uploaded = null;
+          this.#stale = true;
+        }
       }
       // Of an upload from this page the end is news, also to a listener that only begins.
       const news = this.#settle(id) || fresh;
@@ -161,7 +166,7 @@ export class Wall {
   }
 
   #newestFirst(): string[] {
-    return [...this.pictures()].sort(newer).map((picture) => picture.id);
+    return this.#sorted([...this.pictures()]);
   }
 
   #joined(): string[] {
@@ -169,19 +174,36 @@ export class Wall {
     const known = new Set(here);
     const last = here.length > 0 ? this.get(here[here.length - 1] ?? "") : undefined;
     const older = [...this.pictures()].filter(
-      (picture) => !known.has(picture.id) && (last === undefined || newer(last, picture) < 0),
+      (picture) => !known.has(picture.id) && (last === undefined || this.#newer(last, picture) < 0),
     );
-    return [...here, ...older.sort(newer).map((picture) => picture.id)];
+    return [...here, ...this.#sorted(older)];
+  }
+
+  #sorted(pictures: Picture[]): string[] {
+    return pictures.sort((one, other) => this.#newer(one, other)).map(({ id }) => id);
+  }
+
+  #newer(one: Picture, other: Picture): number {
+    const difference = this.#place(other) - this.#place(one);
+    return difference !== 0 ? difference : one.id < other.id ? -1 : 1;
+  }
+
+  /** Give the moment by which it is placed: what was uploaded here stays where its tile is. */
+  #place({ id, times }: Picture): number {
+    const uploaded = this.#uploads.has(id) ? null : this.#entries.get(id)?.uploaded;
+    return uploaded ?? times.start ?? 0;
   }
 
   /** Forget an upload of which the record speaks; tells whether there was one. */
   #settle(id: string): boolean {
     const upload = this.#uploads.get(id);
-    const record = this.#entries.get(id)?.picture;
-    if (upload === undefined || record === undefined || upload.generation === null) return false;
+    const entry = this.#entries.get(id);
+    if (upload === undefined || entry === undefined || upload.generation === null) return false;
     // A person's words stay whatever is uploaded, and their record with them.
-    const speaks = record.generation >= upload.generation || record.byPerson;
-    return speaks && this.#uploads.delete(id);
+    const record = entry.picture;
+    if (record.generation < upload.generation && !record.byPerson) return false;
+    if (record.generation === upload.generation) entry.uploaded = upload.picture.times.start;
+    return this.#uploads.delete(id);
   }
 
   #sure(id: string): Picture {
@@ -244,11 +266,6 @@ export function announcement(ended: readonly Picture[], say: (picture: Picture) 
 function endedNow(before: Picture | undefined, now: Picture, fresh: boolean): boolean {
   if (before === undefined) return fresh;
   return !isFinished(before) || before.times.complete !== now.times.complete;
-}
-
-function newer(one: Picture, other: Picture): number {
-  const difference = (other.times.start ?? 0) - (one.times.start ?? 0);
-  return difference !== 0 ? difference : one.id < other.id ? -1 : 1;
 }
 
 const searched = new WeakMap<Picture, string>();

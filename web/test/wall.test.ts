@@ -32,6 +32,21 @@ test("an upload's end is news even to a listener that only begins", () => {
   assert.equal(told("named", 7), 0);
 });
 
+test("an upload keeps its place when its record comes, and newer bytes come first", () => {
+  const wall = new Wall();
+  const told = (id: string, start: number, generation: number): string => {
+    wall.apply("head", [{ id, data: writing("", { generation }, start) }], 0, true);
+    return shown(wall);
+  };
+  for (const [place, id] of ["a", "b", "c"].entries()) {
+    wall.upload(uploadOf(id, "uploads", id, 1000 + place), 7);
+  }
+  assert.equal(told("a", 2000, 7), "cba");
+  assert.equal(told("b", 2001, 7), "cba");
+  assert.equal(told("d", 3000, 7), "dcba");
+  assert.equal(told("a", 4000, 8), "adcb");
+});
+
 test("while somebody reads, new ones wait above and older ones join below", () => {
   const wall = wallOf("b", "c");
   assert.equal(shown(wall), "cb");
