@@ -1,7 +1,7 @@
 /** What goes on, in numbers: of the records that are loaded, and no others. */
 
 import type { Prices } from "./config";
-import { isFinished, type Picture } from "./record";
+import { isInProgress, type Picture } from "./record";
 
 const MINUTE = 60_000;
 export const PLOTTED_MINUTES = 60;
@@ -28,7 +28,7 @@ export function liveOf(pictures: Iterable<Picture>, now: number, prices: Prices 
   let costToday: number | null = 0;
   for (const picture of pictures) {
     const { start, complete } = picture.times;
-    if (!isFinished(picture)) inProgress += 1;
+    if (isInProgress(picture)) inProgress += 1;
     if (complete !== null && complete > now - PLOTTED_MINUTES * MINUTE) {
       ended += 1;
       if (picture.phase === "failed") failed += 1;

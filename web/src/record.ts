@@ -135,6 +135,16 @@ export function isFinished(picture: Picture): boolean {
   return picture.phase === "done" || picture.phase === "failed";
 }
 
+/** Tell whether it is an upload of which no record comes. */
+export function cameToNothing(picture: Picture): boolean {
+  return picture.phase === "uploading" && picture.message !== "";
+}
+
+/** Tell whether something is still to come of it. */
+export function isInProgress(picture: Picture): boolean {
+  return !isFinished(picture) && !cameToNothing(picture);
+}
+
 /** The record's id: the SHA-256 of `gs://bucket/name` in hexadecimal. */
 export async function recordId(bucket: string, name: string): Promise<string> {
   const bytes = new TextEncoder().encode(`gs://${bucket}/${name}`);

@@ -7,7 +7,7 @@ import { repeat } from "lit-html/directives/repeat.js";
 import { pictureUrl, type Config } from "./config";
 import { COPIES } from "./copies";
 import { type Live, PLOTTED_MINUTES } from "./live";
-import { isFinished, type Picture } from "./record";
+import { cameToNothing, isFinished, type Picture } from "./record";
 import type { Connection } from "./store";
 import { type Filters, IN_PROGRESS, NO_FILTERS } from "./wall";
 import { altOf, bytesInWords, outcomeLabel, provenance, said, secondsInWords } from "./words";
@@ -199,7 +199,7 @@ function tile(picture: Picture, config: Config, act: Actions): TemplateResult {
         : text(picture)}
       <p class="origin">
         ${provenance(picture, config.byHand)}
-        ${picture.phase === "uploading" && picture.message !== ""
+        ${cameToNothing(picture)
           ? html`<button
               @click=${() => {
                 act.dismiss(picture.id);

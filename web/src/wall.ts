@@ -1,6 +1,6 @@
 /** All records that are loaded, in the order in which they are shown. Knows no Firestore, no page. */
 
-import { isFinished, pictureOf, type Picture } from "./record";
+import { isFinished, isInProgress, pictureOf, type Picture } from "./record";
 
 /** What one listener tells. */
 export interface Change {
@@ -216,7 +216,7 @@ export class Wall {
 /** Tell whether a picture is one of those asked for. */
 export function matches(picture: Picture, filters: Filters): boolean {
   const { words, prefix, outcome, model, language, tag } = filters;
-  if (outcome === IN_PROGRESS ? isFinished(picture) : outcome && picture.outcome !== outcome) {
+  if (outcome === IN_PROGRESS ? !isInProgress(picture) : outcome && picture.outcome !== outcome) {
     return false;
   }
   if (model !== "" && picture.model !== model) return false;

@@ -1,6 +1,6 @@
 /** What happened to a picture, in words for people. Source: docs/outcomes.md */
 
-import type { Picture } from "./record";
+import { cameToNothing, type Picture } from "./record";
 
 export type Tone = "busy" | "good" | "warn" | "bad";
 
@@ -60,7 +60,7 @@ export const KNOWN_OUTCOMES: readonly string[] = Object.keys(OUTCOMES);
 export function said(picture: Picture): Said {
   switch (picture.phase) {
     case "uploading": {
-      const tone = picture.message === "" ? "busy" : "bad";
+      const tone = cameToNothing(picture) ? "bad" : "busy";
       return { label: picture.outcome || "Uploading", tone, detail: picture.message };
     }
     case "writing":

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { liveOf, PLOTTED_MINUTES } from "../src/live";
-import { pictureOf } from "../src/record";
+import { pictureOf, uploadOf } from "../src/record";
 import { described, failed, writing } from "./records";
 
 const NOON = new Date(2026, 0, 2, 12).getTime();
@@ -41,6 +41,13 @@ test("tokens cost what was said of their model, and of no other", () => {
   assert.equal(liveOf([cheaper], NOON, prices).costToday, (300 * 0.3 + 60 * 2.5) / 2e6);
   assert.equal(liveOf([own, other], NOON, prices).costToday, null);
   assert.equal(liveOf([own], NOON, null).costToday, null);
+});
+
+test("an upload of which no record comes is not in progress", () => {
+  const tile = uploadOf("a", "uploads", "a.jpg", NOON);
+  assert.equal(liveOf([tile], NOON, null).inProgress, 1);
+  const refused = { ...tile, outcome: "Not uploaded", message: "Too large." };
+  assert.equal(liveOf([refused], NOON, null).inProgress, 0);
 });
 
 test("without an end there is no share of failures", () => {

@@ -32,6 +32,13 @@ test("an upload's end is news even to a listener that only begins", () => {
   assert.equal(told("named", 7), 0);
 });
 
+test("an upload of which no record comes is not found in progress", () => {
+  const tile = uploadOf("a", "uploads", "a.jpg", 1000);
+  const filters = { ...NO_FILTERS, outcome: IN_PROGRESS };
+  assert.ok(matches(tile, filters));
+  assert.ok(!matches({ ...tile, outcome: "Not uploaded", message: "Too large." }, filters));
+});
+
 test("an upload keeps its place when its record comes, and newer bytes come first", () => {
   const wall = new Wall();
   const told = (id: string, start: number, generation: number): string => {
