@@ -265,6 +265,16 @@ def test_upload_that_is_too_large(visit: Visit, system: System, tmp_path: Path) 
     visit.sees(visit.tile("large.png"), "At most 104.9 MB here.")
 
 
+def test_upload_that_is_empty(visit: Visit, system: System) -> None:
+    """It is not begun, says why, and counts no longer as in progress."""
+    visit.open(system.page.url)
+    file = {"name": "empty.jpg", "mimeType": "image/jpeg", "buffer": b""}
+    visit.page.get_by_label("Add images").set_input_files(file)
+    visit.sees(visit.tile("empty.jpg"), "It is empty.")
+    progress = visit.page.locator(".live div", has_text="in progress")
+    visit.sees(progress.locator("dd"), "0")
+
+
 def test_correction_survives_a_newer_upload(visit: Visit, system: System) -> None:
     """A person's words stay under the new picture, and whoever uploaded it is told."""
     system.model.control(reset=True, pace=0, first=0)

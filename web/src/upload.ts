@@ -64,6 +64,7 @@ async function upload(
   maxBytes: number,
   { name, file }: Wanted,
 ): Promise<number> {
+  if (file.size === 0) throw new Error("It is empty.");
   // Refused by the server too, but a browser that is cut off while it sends does not hear why.
   if (file.size > maxBytes) throw new Error(`At most ${bytesInWords(maxBytes)} here.`);
   const type = file.type || "application/octet-stream";
