@@ -14,6 +14,10 @@ test("each failure is said in words, and never in the operator's", () => {
   }
 });
 
+test("a picture that was cut off is not said to be none", () => {
+  assert.match(said(pictureOf("a", failed("unreadable", ""))).detail, /end before the picture/);
+});
+
 test("an outcome that is not known is shown as it is", () => {
   assert.equal(said(pictureOf("a", failed("exploded", ""))).label, "exploded");
   assert.equal(said(pictureOf("a", failed("toString", ""))).label, "toString");
