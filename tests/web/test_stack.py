@@ -253,6 +253,7 @@ def test_upload_that_the_bucket_does_not_take(visit: Visit, system: System) -> N
     assert visit.barriers() == []
     tile.get_by_role("button", name="Put away").click()
     tile.wait_for(state="detached")
+    assert visit.page.evaluate("document.activeElement.id") == "wall"
 
 
 def test_upload_that_is_too_large(visit: Visit, system: System, tmp_path: Path) -> None:

@@ -483,6 +483,7 @@ def test_filters(visit: Visit, open_page: Callable[[], None], records: Records) 
     page.get_by_role("button", name="Show all").click()
     shows("holiday/cat.webp", "coffee.jpg", "holiday/blocked.jpg", "grows.jpg")
     assert search.get_by_label("Search").input_value() == ""
+    assert page.evaluate("document.activeElement.id") == "wall"
     search.get_by_label("Model").select_option("other")
     shows("coffee.jpg")
     search.get_by_label("Model").select_option("any")

@@ -117,11 +117,12 @@ class Page implements Actions {
 
   readonly clear = (): void => {
     this.filter(NO_FILTERS);
+    this.#toWall();
   };
 
   readonly toTop = (): void => {
     scrollTo({ top: 0 });
-    element("wall").focus({ preventScroll: true });
+    this.#toWall();
     this.draw();
   };
 
@@ -139,6 +140,7 @@ class Page implements Actions {
 
   readonly dismiss = (id: string): void => {
     this.#wall.dismiss(id);
+    this.#toWall();
     this.draw();
   };
 
@@ -170,6 +172,11 @@ class Page implements Actions {
         say("not allowed");
       },
     );
+  }
+
+  /** Go to the wall by keyboard: the button that was pressed is about to go. */
+  #toWall(): void {
+    element("wall").focus({ preventScroll: true });
   }
 
   #draw(): void {

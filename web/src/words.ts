@@ -33,7 +33,7 @@ const OUTCOMES: Readonly<Record<string, Said>> = {
   unreadable: {
     label: "Not readable",
     tone: "bad",
-    detail: "It is said to be an image, but its bytes are none, or end before the picture does.",
+    detail: "It is said to be an image, but its bytes are not, or end before the picture does.",
   },
   gone: {
     label: "Gone",
