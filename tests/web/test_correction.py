@@ -99,6 +99,27 @@ def test_person_approves(visit: Visit, page: Server, records: Records) -> None:
     assert records.read("cat.webp")["source"] == "model"
 
 
+@pytest.mark.parametrize("page", [ADA], indirect=True)
+def test_nothing_is_shown_before_it_is_stored(visit: Visit, page: Server, records: Records) -> None:
+    """Without a connection words are not said to be approved; with it they are, by themselves."""
+    records.described("cat.webp")
+    visit.open(page.url)
+    visit.may_complain = True
+    visit.tile("cat.webp").get_by_role("link").click()
+    dialog = visit.page.get_by_role("dialog")
+    approve = dialog.get_by_role("button", name="Approve")
+    approve.wait_for()
+    visit.page.context.set_offline(offline=True)
+    approve.click()
+    visit.page.locator("[data-said='one moment']").wait_for()
+    visit.page.wait_for_timeout(500)
+    assert "may be wrong" in dialog.inner_text()
+    assert "approved" not in records.read("cat.webp")
+    visit.page.context.set_offline(offline=False)
+    visit.sees(dialog, "approved by a person")
+    assert records.read("cat.webp")["approved"]["by"] == "you"
+
+
 @pytest.mark.parametrize("page", [EVE], indirect=True)
 def test_others_are_refused(visit: Visit, page: Server, records: Records) -> None:
     """Who is not named is told so, and nothing has changed."""

@@ -159,6 +159,7 @@ class Page implements Actions {
   /** Say beside a button, and to those who listen, how it went. */
   #tell(done: Promise<void>, button: HTMLElement, well: string): void {
     const label = button.textContent.trim();
+    button.dataset["said"] = "one moment";
     const say = (words: string): void => {
       button.dataset["said"] = words;
       setTimeout(() => delete button.dataset["said"], ANNOUNCE_MILLISECONDS);

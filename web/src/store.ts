@@ -160,7 +160,9 @@ export class Store {
     const owner = `one ${id}`;
     return onSnapshot(
       doc(this.#database, this.#collection, id),
+      { includeMetadataChanges: true },
       (found) => {
+        if (found.metadata.hasPendingWrites) return;
         if (!found.exists() && !found.metadata.fromCache) missing();
         this.#listener.changed(owner, [{ id, data: found.data() ?? null }], false);
       },
@@ -301,8 +303,10 @@ export class Store {
 }
 
 function changesOf(found: QuerySnapshot): Change[] {
+  // What is written here is told at once, and again when it is stored: only then it is so.
   return found
-    .docChanges()
+    .docChanges({ includeMetadataChanges: true })
+    .filter(({ type, doc: one }) => type === "removed" || !one.metadata.hasPendingWrites)
     .map(({ type, doc: one }) => (type === "removed" ? { id: one.id, data: null } : changeOf(one)));
 }
 

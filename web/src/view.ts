@@ -168,17 +168,17 @@ function correction(picture: Picture, act: Actions): TemplateResult {
         </label>
         <button>Save</button>
       </form>
-    </details>`,
-  )}
-  ${picture.text !== "" && picture.approvedBy === ""
-    ? html`<p><button
-          @click=${(event: Event) => {
-            act.approve(picture, event.currentTarget as HTMLElement);
-          }}
-        >
-          Approve
-        </button></p>`
-    : nothing}`;
+    </details>
+    ${picture.text !== "" && picture.approvedBy === ""
+      ? html`<p><button
+            @click=${(event: Event) => {
+              act.approve(picture, event.currentTarget as HTMLElement);
+            }}
+          >
+            Approve
+          </button></p>`
+      : nothing}`,
+  )}`;
 }
 
 function part(title: string, words: string, language = ""): TemplateResult | typeof nothing {
