@@ -583,6 +583,16 @@ def test_no_width_overflows(
     open_page()
     visit.page.locator("article").nth(1).wait_for()
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    cut = """() => {
+      const pen = document.createElement('canvas').getContext('2d');
+      return [...document.querySelectorAll('[placeholder]')].filter((field) => {
+        const { font, paddingLeft } = getComputedStyle(field);
+        pen.font = font;
+        const room = field.clientWidth - 2 * parseFloat(paddingLeft);
+        return pen.measureText(field.placeholder).width > room;
+      }).length;
+    }"""
+    assert visit.page.evaluate(cut) == 0
     assert visit.barriers() == []
     for number in range(2):
         visit.page.locator("article a").nth(number).click()

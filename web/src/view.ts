@@ -409,7 +409,7 @@ function tools({ filters, choices }: State, act: Actions): TemplateResult {
       <input
         id="words"
         type="search"
-        placeholder="in texts and names that are loaded"
+        placeholder="in what is loaded"
         .value=${filters.words}
         @input=${(event: Event) => {
           act.filter({ words: (event.currentTarget as HTMLInputElement).value });
