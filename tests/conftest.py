@@ -62,8 +62,10 @@ def bucket(gcs: Server) -> "storage.Bucket":
 
 
 @pytest.fixture(scope="session")
-def _standin() -> Iterator[StandInServer]:
-    with standin_server() as server:
+def _standin(request: pytest.FixtureRequest) -> Iterator[StandInServer]:
+    # It reads gs:// images from there, whichever of the two a test of this process asks for first.
+    storage_url = "" if why_no_gcs() else request.getfixturevalue("gcs").url
+    with standin_server(storage_url=storage_url) as server:
         yield server
 
 
