@@ -598,7 +598,7 @@ def test_no_width_overflows(
         visit.page.locator("article a").nth(number).click()
         dialog = visit.page.get_by_role("dialog")
         dialog.wait_for()
-        # Not in its first moment: under load it was seen once to be measured before it had its place.
+        # Not in its first moment: under load it was once measured before it had its place.
         fits = "(one) => one.scrollWidth <= one.clientWidth"
         visit.page.wait_for_function(fits, arg=dialog.element_handle(), timeout=5000)
         assert visit.barriers() == []
