@@ -60,10 +60,10 @@ class Sums:
         if isinstance(began, datetime):
             day.seconds += (ended - began).total_seconds()
             day.timed += 1
-        taken = day.tokens.add(stored.fields.get("usage"))
+        usage = stored.fields.get("usage")
+        taken = day.tokens.add(usage)
         if taken:
             model = str(stored.fields.get("model", ""))
-            usage = stored.fields.get("usage")
             cost = self.prices.cost(model, *taken, share=share_paid(usage))
             if cost is None:
                 self.unpriced[model] += 1

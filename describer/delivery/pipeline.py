@@ -526,7 +526,7 @@ class Pipeline:
                     f"generation {upload.generation} is not there any more; {exc}"
                 ) from exc
             if instructions.economy and delivery.gathered is None:
-                # Refused before its answer: the ordinary lane's call is the first of the day.
+                # Refused before its answer: only the ordinary call counts, for the day as well.
                 delivery.may_have_begun = False
             raise
         finally:
